@@ -55,6 +55,7 @@ def engine(pytestconfig) -> str:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory) -> Certificate:
+    """The certificate of all sites. Over http their cookies would have no prefix, and would not be ``Secure``."""
     return Certificate(tmp_path_factory.mktemp("tls"))
 
 
@@ -117,6 +118,7 @@ def site(sites, environment) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
+    """Playwright, started once for the run. A second start in the same thread would be an error."""
     with sync_playwright() as found:
         yield found
 
@@ -135,24 +137,28 @@ def options_with_keys(launch_options) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def chromium_with_keys(playwright, options_with_keys) -> Iterator[Browser]:
+    """A Chromium that can bind sessions. Any other browser refreshes by rotation, so no proof would be tested."""
     with playwright.chromium.launch(**options_with_keys) as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
 def chromium_without_keys(playwright, launch_options) -> Iterator[Browser]:
+    """A Chromium that binds no session. Without it no test would see such a browser at a site that offers binding."""
     with playwright.chromium.launch(**launch_options) as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
 def firefox(playwright, launch_options) -> Iterator[Browser]:
+    """Firefox. Without it the tests would not notice a client that works in Chromium only."""
     with playwright.firefox.launch(**launch_options) as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
 def webkit(tmp_path_factory) -> Iterator[Any]:
+    """WebKitGTK. Without it the tests would not notice that the client fails in the engine of Safari."""
     folder = tmp_path_factory.mktemp("webkit")
     with webkit_started(engines.program_of(engines.WEBKIT), folder, engines.SITES) as browser:
         yield browser
@@ -193,7 +199,7 @@ def new_context(browser_of_run, engine) -> Iterator[NewContext]:
 
 @pytest.fixture
 def context(new_context, site) -> BrowserContext:
-    """The user's browser."""
+    """The user's browser. One of somebody else comes from `new_context`, and shares no cookies with it."""
     return new_context(base_url=site.origin)
 
 
@@ -209,12 +215,13 @@ def profile(playwright, request, engine, site, tmp_path) -> Iterator[Profile]:
 
 @pytest.fixture
 def page(context) -> Page:
+    """A tab of the user's browser. Only the tabs of `context` share its cookies."""
     return context.new_page()
 
 
 @pytest.fixture
 def person(site) -> Person:
-    """A user of `site` who has not signed in."""
+    """A user of `site` who has not signed in. With one for all tests, a test would find the sessions of another."""
     return site.new_person()
 
 
@@ -230,13 +237,13 @@ def signed_in(page, person) -> Page:
 
 @pytest.fixture
 def refused(context) -> list[str]:
-    """What the content security policy has refused in this browser."""
+    """What the content security policy has refused in this browser. A page may look right without what was refused."""
     return policy_violations(context)
 
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory) -> str:
-    """The script of axe-core."""
+    """The script of axe-core. Without it a page that people cannot use with a screen reader would go unnoticed."""
     folder = installed(Path(__file__).parent / "axe", tmp_path_factory.mktemp("axe") / "axe")
     return (folder / "node_modules/axe-core/axe.min.js").read_text()
 

@@ -26,6 +26,7 @@ SESSION_ENDED = {"status": 401, "code": "session_ended", "retryAfter": None}
 
 @pytest.fixture
 def environment() -> dict[str, str]:
+    """Serves three storage modes. By default there is one, and the sign-in in another would be refused."""
     return THREE_MODES
 
 

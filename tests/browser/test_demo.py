@@ -34,12 +34,14 @@ from tests.scale.cluster import wait_for
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Iterator[Demo]:
+    """The project as a developer starts it. In production there is no demo, and its pages would answer 404."""
     with demo_served(tmp_path_factory.mktemp("demo")) as found:
         yield found
 
 
 @pytest.fixture
 def context(new_context, demo) -> BrowserContext:
+    """A browser at the demo. By default it would be at `site`, which has no demo."""
     return new_context(base_url=demo.origin)
 
 
@@ -105,7 +107,7 @@ def test_the_cookies_and_the_content_of_both_tokens_are_shown(at_demo, demo):
     assert at_demo.locator("#refresh-parts dd").all_text_contents() == [session, "1", "not shown"]
 
 
-@pytest.mark.parametrize("width", [320, *at_length(1280)])
+@pytest.mark.parametrize("width", [320, *at_length(1280)], ids=["on a phone", "on a laptop"])
 def test_every_step_fits_and_is_accessible_for_an_anonymous_user_and_a_signed_in_one(page, width, axe, context):
     page.set_viewport_size({"width": width, "height": 800})
     for path in ("/demo", "/sign-in?next=/demo"):

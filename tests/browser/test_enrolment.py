@@ -18,6 +18,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def person(site: Site) -> Person:
+    """A superuser, of whom a factor is required. Another user would be asked for none."""
     return site.new_person(is_staff=True, is_superuser=True)
 
 

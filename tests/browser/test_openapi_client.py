@@ -17,6 +17,7 @@ from tests.programs import completed
 
 @pytest.fixture
 def environment() -> dict[str, str]:
+    """Serves mode ``body``, which this client uses. By default its sign-in would be refused."""
     return THREE_MODES
 
 

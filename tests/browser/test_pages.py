@@ -93,7 +93,7 @@ def test_a_user_can_sign_in_and_end_a_session_by_keyboard(visit):
 class TestContentSecurityPolicy:
     @pytest.fixture
     def person(self, site) -> Person:
-        """A user who may use the admin."""
+        """A user who may use the admin. Any other user would be asked to sign in on each of its pages."""
         return site.new_person(is_staff=True, is_superuser=True)
 
     def test_an_injected_script_does_not_run(self, page, refused):
@@ -122,6 +122,7 @@ class TestContentSecurityPolicy:
             ("refreshtoken", ["user", "device", "state", "last_refreshed"]),
             ("securityevent", ["created_at", "kind", "user"]),
         ],
+        ids=["sessions", "events"],
     )
     def test_a_list_of_the_admin_shows_in_one_line_what_identifies_a_row(self, signed_in, visit, path, in_sight):
         visit.sign_in_elsewhere(LONG_NAME, "2001:db8:85a3:1319:8a2e:370:7344:8a2e")

@@ -119,6 +119,7 @@ class TestInModeScoped:
 
     @pytest.fixture
     def environment(self) -> dict[str, str]:
+        """Lets browsers send pages no refresh token. Otherwise no page would ask for the password."""
         return {"TOKENS_MODES": "scoped"}
 
     def test_a_user_renames_this_device_and_signs_others_out(self, visit):

@@ -257,7 +257,7 @@ class TestTheOffer:
 
     @pytest.fixture
     def page(self, page: Page) -> Page:
-        """A page of a device that can keep passkeys."""
+        """A page of a device that can keep passkeys. To another device none is offered."""
         Authenticator(page)
         return page
 

@@ -18,6 +18,7 @@ PRESS = """([fields, name]) => {
 
 @pytest.fixture
 def browser(site: Site, tmp_path: Path) -> Iterator[Firefox]:
+    """A Firefox that can have an authenticator. Playwright gives one to Chromium only."""
     if not any(map(shutil.which, PROGRAMS)):
         pytest.skip("Firefox is not installed.")
     with firefox(tmp_path / "profile", site.host) as found:

@@ -29,8 +29,9 @@ def made(workspace, tmp_path_factory) -> Made:  # noqa: F811
     return make
 
 
-@pytest.fixture(params=[*at_length("18"), "19"])
+@pytest.fixture(params=[*at_length("18"), "19"], ids=lambda version: f"React {version}")
 def version(request) -> str:
+    """The version of React. With one version only, a difference between the two would go unnoticed."""
     return request.param
 
 

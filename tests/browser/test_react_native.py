@@ -50,11 +50,13 @@ class Phone:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
+    """Serves mode ``body``, which an app uses. By default its sign-in would be refused."""
     return THREE_MODES
 
 
 @pytest.fixture
 def phone(workspace: Path, site: Site, certificate) -> Iterator[Phone]:  # noqa: F811
+    """The app in a process of its own. In a browser, the browser's cookies could hide that the app keeps no token."""
     pipe, program = subprocess.PIPE, workspace / "react-native" / "tests" / "phone.mjs"
     command, env = ["node", program, site.origin], node_environment(certificate)
     with subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True) as process:
@@ -64,6 +66,7 @@ def phone(workspace: Path, site: Site, certificate) -> Iterator[Phone]:  # noqa:
 
 @pytest.fixture
 def signed_in(phone, person) -> Phone:
+    """The app after a sign-in to be remembered. Without one there would be no session to keep."""
     phone.sign_in(person)
     return phone
 

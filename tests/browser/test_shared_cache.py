@@ -31,6 +31,7 @@ def behind(database_url, certificate, tmp_path_factory) -> Iterator[Site]:
 
 @pytest.fixture
 def site(behind) -> Site:
+    """The site behind nginx, also for `context` and `person`. Otherwise the browser would not go through the cache."""
     return behind
 
 

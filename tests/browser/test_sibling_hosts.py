@@ -49,6 +49,7 @@ def sibling(certificate) -> Iterator[str]:
 
 @pytest.fixture
 def site(sites) -> Site:
+    """A site on a host that has a sibling. For the host of the other sites, this attacker could set no cookies."""
     return sites("auth.example.test", **UNBOUND)
 
 

@@ -97,7 +97,9 @@ def sign_in(page: Page, origin: str) -> None:
     expect(page.get_by_role("heading", name=f"Hello {DEMO_USER.email}")).to_be_visible(timeout=COMPILING)
 
 
-@pytest.mark.parametrize(("guide", "command"), [(GUIDE, START_OF_GUIDE), (OTHER, START_OF_OTHER)])
+@pytest.mark.parametrize(
+    ("guide", "command"), [(GUIDE, START_OF_GUIDE), (OTHER, START_OF_OTHER)], ids=["React", "no framework"]
+)
 def test_the_application_signs_in_and_asks_again_before_it_pays(app, guide, command, tmp_path, new_context):
     port, behind = free_port(), free_port()
     changes = {"5173": str(port), "8000": str(behind)}

@@ -56,6 +56,7 @@ def clocks(open_folder: Path) -> dict[str, Clock]:
 
 @pytest.fixture(scope="module")
 def site(clocks: dict[str, Clock], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose database and node B have clocks that can be moved. Those of `conftest.site` follow the machine."""
     of_primary, of_b = (clock.environment for clock in clocks.values())
     with started(tmp_path_factory.mktemp("site"), replicated=False, of_primary=of_primary, of_b=of_b) as found:
         yield found
@@ -80,6 +81,7 @@ def test_the_clock_of_a_node_jumps_back_and_forward(site, clocks, under_load):
 
 @pytest.fixture
 def small_disk(open_folder: Path) -> Iterator[Path]:
+    """A disk that is soon full. On the real one, filling it would stop the whole machine."""
     disk = open_folder / "disk"
     disk.mkdir()
     options = f"size={MEGABYTES}m,mode=755"

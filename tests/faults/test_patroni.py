@@ -23,6 +23,7 @@ LOAD = {"users": PEOPLE, "browsers": 1, "pause": PAUSE, "in_time": IN_TIME}
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PatroniSite]:
+    """A site whose database is managed by Patroni. Without Patroni, nothing would promote the standby."""
     with managed(tmp_path_factory.mktemp("site")) as found:
         yield found
 

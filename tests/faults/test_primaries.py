@@ -30,6 +30,7 @@ LIVE = "SELECT count(*) FROM tokens_refreshtoken WHERE revoked_at IS NULL AND id
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DividedSite]:
+    """A site with two primaries. With one, a request that goes to the wrong primary would go unnoticed."""
     with divided(tmp_path_factory.mktemp("divided")) as found:
         yield found
 

@@ -49,6 +49,7 @@ def status_after_a_read(cluster: Cluster, browser: Browser) -> int:
 
 @pytest.fixture
 def browser(cluster: Cluster, account: Account) -> Browser:
+    """A browser that stays signed in, at node A. One that was signed out would get 401 whichever database is read."""
     return account.browser(cluster.a)
 
 

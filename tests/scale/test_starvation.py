@@ -19,6 +19,7 @@ REAL = {"DJANGO_SETTINGS_MODULE": "config.settings", "TOKENS_MAX_HASHINGS": "1"}
 
 @pytest.fixture(scope="module")
 def node(cluster: Cluster) -> Iterator[Node]:
+    """A node with the real cost of a password. With a cheap one, no sign-in would have to wait for its turn."""
     with cluster.another_node(**REAL) as found:
         yield found
 

@@ -73,6 +73,7 @@ def own_redis() -> Iterator[Redis]:
 
 @pytest.fixture
 def node(cluster: Cluster, own_redis: Redis) -> Iterator[Node]:
+    """A node with the Redis of the test. Another node would not notice that this Redis is frozen."""
     with cluster.another_node(CACHE_URL=own_redis.url, DATABASE_POOL="0") as found:
         yield found
 

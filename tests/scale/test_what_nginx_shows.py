@@ -28,6 +28,7 @@ class Node(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """nginx as it is deployed, in front of a small server. Without nginx, nobody would see what nginx adds."""
     folder = tmp_path_factory.mktemp("nginx")
     with reserved_port() as https, ThreadingHTTPServer(("127.0.0.1", 0), Node) as node:
         Thread(target=node.serve_forever, daemon=True).start()
@@ -44,7 +45,9 @@ def ask(front: Front, method: str, path: str, **headers: str) -> tuple[HTTPRespo
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/", 204), ("GET", "/metrics", 404), ("TRACE", "/", 405)]
+    ("method", "path", "status"),
+    [("GET", "/", 204), ("GET", "/metrics", 404), ("TRACE", "/", 405)],
+    ids=["a page", "the metrics", "a method that repeats the request"],
 )
 def test_no_answer_names_a_version_or_repeats_a_request(method, path, status, front):
     response, text = ask(front, method, path, **{"X-Canary": "canary"})

@@ -72,6 +72,7 @@ def users_browser(user: Any, clock: Any) -> Client:
 
 @pytest.fixture
 def session(users_browser: Client, user: Any) -> RefreshToken:
+    """The session in `users_browser`. Without it a test would not notice that an action ends nothing, or too much."""
     return RefreshToken.objects.get(user=user)
 
 
@@ -347,7 +348,7 @@ class TestRevoking:
         html = unescape(admin.get(revoke_url(user)).content.decode())
         assert f"{user.email} has 1 live session. End it?" in html
 
-    @pytest.mark.parametrize("user_id", [UNKNOWN_ID, "1", "nobody", "%00", "boss@example.org"])
+    @pytest.mark.parametrize("user_id", [UNKNOWN_ID, "1", "nobody", "%00", "boss@example.org"], ids=repr)
     def test_for_an_unknown_user_it_is_404(self, user_id, admin):
         path = f"{SESSIONS}user/{user_id}/revoke/"
         assert (admin.get(path).status_code, admin.post(path).status_code) == (404, 404)
@@ -395,7 +396,7 @@ class TestPermissions:
     def test_a_list_needs_the_permission_to_look(self, path, staff):
         assert staff("view_user").get(path).status_code == 403
 
-    @pytest.mark.parametrize("is_signed_in", [False, True])
+    @pytest.mark.parametrize("is_signed_in", [False, True], ids=["anonymous", "another user"])
     def test_other_users_and_anonymous_ones_see_and_revoke_nothing(self, is_signed_in, user, session, another):
         browser = another()
         if is_signed_in:

@@ -52,7 +52,9 @@ def can_hash(number: int) -> bool:
 
 
 class TestTurns:
-    @pytest.mark.parametrize(("cores", "size"), [(None, 1), (1, 1), (2, 1), (5, 2), (16, 8)])
+    CORES = ["unknown", "1 core", "2 cores", "5 cores", "16 cores"]
+
+    @pytest.mark.parametrize(("cores", "size"), [(None, 1), (1, 1), (2, 1), (5, 2), (16, 8)], ids=CORES)
     def test_by_default_half_of_the_cores_hash_at_a_time(self, cores, size, impatient, monkeypatch):
         monkeypatch.setattr("os.cpu_count", lambda: cores)
         assert (can_hash(size), can_hash(size + 1)) == (True, False)

@@ -131,6 +131,7 @@ class TestThrottledRequests:
 
     @pytest.fixture(autouse=True)
     def _one_an_hour(self, throttled: Any, clock: Any) -> None:
+        """Lets most rates permit one request. With the default rates these tests would send too few to be throttled."""
         throttled(**dict.fromkeys(NAMES, "1/h") | {"sign_in_network": "100/h"})
 
     @pytest.mark.parametrize("path", ["/api/auth/login", "/sign-in", "/admin/login/"])
@@ -183,6 +184,7 @@ def test_a_request_with_a_valid_access_token_counts_nothing(signed_in, user):
 class TestBoundSessions:
     @pytest.fixture(autouse=True)
     def _offered(self, settings: Any) -> None:
+        """Switches binding on. It is off by default, and then every registration would be rejected."""
         settings.TOKENS = OFFERED
 
     def test_the_registration_the_first_proof_and_each_later_one_are_counted(self, user, clock):

@@ -80,7 +80,7 @@ class TestAValidAccessToken:
         clock.forward(1)
         assert who(signed_in) is None
 
-    @pytest.mark.parametrize("strict", [False, True])
+    @pytest.mark.parametrize("strict", [False, True], ids=["not strict", "strict"])
     def test_while_revocations_cannot_be_read_it_is_accepted_unless_strict(self, clock, api, user, settings, strict):
         settings.TOKENS = {"REVOCATION_STRICT": strict}
         login(api, user)
@@ -175,6 +175,7 @@ class TestATokenSeenBefore:
 
     @pytest.fixture(autouse=True)
     def _seen(self, read_feed: None, signed_in: Client, user: Any) -> None:
+        """Lets the process verify the access token. Without it the process would see the token for the first time."""
         assert who(signed_in) == str(user.pk)
 
     def test_it_expires(self, api, clock):
@@ -219,6 +220,7 @@ class TestARefusal:
 
     @pytest.fixture(autouse=True)
     def _ended(self, clock: Any, signed_in: Client, user: Any) -> None:
+        """Ends the session, and lets its access token expire. Otherwise no refresh would be refused."""
         revoke_user(user)
         clock.forward(EXPIRED)
 
@@ -276,7 +278,9 @@ class TestAnotherOrigin:
     """An unsafe request that a cookie signs in must come from the own origin. No other one rotates the token."""
 
     @pytest.mark.parametrize(
-        "headers", [CROSS_SITE, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://testserver:444"}]
+        "headers",
+        [CROSS_SITE, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://testserver:444"}],
+        ids=["another site", "another host of the site", "another port"],
     )
     @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
     def test_an_unsafe_request_by_cookie_is_refused_and_rotates_nothing(self, clock, signed_in, headers, seconds):

@@ -112,7 +112,11 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("typed", "expected"), [(OTHER, 1), (COMPOSED, 1), (SPELLINGS["decomposed"], 2)])
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [(OTHER, 1), (COMPOSED, 1), (SPELLINGS["decomposed"], 2)],
+    ids=["ASCII", "composed", "decomposed"],
+)
 def test_every_name_costs_the_same_number_of_hashes(typed: str, expected: int, hashes: list[str]) -> None:
     users = {
         "with another password": UserFactory(password="something else entirely"),

@@ -17,6 +17,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
+    """Offers to bind sessions. By default they use rotation, and no test here would see a proof."""
     return OFFER
 
 
@@ -29,7 +30,7 @@ def new_device(chromium_with_keys, site) -> Iterator[Callable[..., Device]]:
 
 @pytest.fixture
 def device(new_device) -> Device:
-    """The user's browser."""
+    """The user's browser, which has keys. One without keys would refresh by rotation, and give no proof."""
     return new_device()
 
 

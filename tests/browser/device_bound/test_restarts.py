@@ -10,7 +10,7 @@ from tests.browser.device_bound.test_outages import assert_unavailable
 
 @pytest.fixture
 def open_browser(profile, site) -> Callable[[], Device]:
-    """Opens the same browser, again after it was closed or killed."""
+    """Opens the same browser, again after it was closed or killed. Another one would not have its key."""
     return lambda: Device(profile.open(), site)
 
 

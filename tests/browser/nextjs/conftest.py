@@ -20,7 +20,7 @@ def shared_folder(tmp_path_factory, worker_id) -> Path:
     return own if worker_id == "master" else own.parent
 
 
-@pytest.fixture(scope="session", params=at_length("14", "16"))
+@pytest.fixture(scope="session", params=at_length("14", "16"), ids=lambda version: f"Next.js {version}")
 def deployment(request, tmp_path_factory, shared_folder, database_url, certificate) -> Iterator[Deployment]:
     """The app and its Latchkey, whose sessions are refreshed by rotation. `test_bound` has one that binds them."""
     folder = tmp_path_factory.mktemp("deployment")

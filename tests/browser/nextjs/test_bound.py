@@ -14,7 +14,7 @@ from tests.browser.steps import REFRESH, cookie
 pytestmark = [pytest.mark.exhaustive, pytest.mark.chromium_only("no other browser binds sessions to keys")]
 
 
-@pytest.fixture(scope="module", params=["16"])
+@pytest.fixture(scope="module", params=["16"], ids=lambda version: f"Next.js {version}")
 def deployment(request, tmp_path_factory, shared_folder, database_url, certificate) -> Iterator[Deployment]:
     """The app and its Latchkey, which offers to bind sessions. Otherwise these sessions would rotate."""
     folder = tmp_path_factory.mktemp("deployment")

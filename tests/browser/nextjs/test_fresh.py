@@ -60,8 +60,9 @@ class Fresh:
     port: int
 
 
-@pytest.fixture(scope="module", params=[*at_length("14", "15"), "16"])
+@pytest.fixture(scope="module", params=[*at_length("14", "15"), "16"], ids=lambda version: f"Next.js {version}")
 def fresh(request, tmp_path_factory) -> Iterator[Fresh]:
+    """A new application that follows the guide. Without it a step that the guide leaves out would go unnoticed."""
     folder, port = tmp_path_factory.mktemp("fresh"), free_port()
     app = with_latchkey(created(request.param, folder), folder / "checkout")
     build(app)
@@ -72,6 +73,7 @@ def fresh(request, tmp_path_factory) -> Iterator[Fresh]:
 
 @pytest.fixture
 def context(new_context) -> BrowserContext:
+    """The user's browser, without a base URL. The applications of these tests run at ports of their own."""
     return new_context()
 
 

@@ -28,7 +28,7 @@ def navigations(page) -> list[str]:
 class TestARevokedSession:
     @pytest.fixture
     def revoked(self, visitor, site, person) -> Page:
-        """The page /account, left open. Its access token has expired, and its session was revoked."""
+        """The page /account, left open. Its session was revoked. With a valid access token, nothing is refused yet."""
         visitor.leave_open()
         site.revoke(person)
         return visitor.page

@@ -46,24 +46,25 @@ def world(mode, sites) -> World:
 
 @pytest.fixture
 def context(new_context, world) -> BrowserContext:
-    """The user's browser."""
+    """The user's browser, at the app. In mode ``subdomain`` the auth host is another one, and sees other cookies."""
     return new_context(base_url=world.app.origin)
 
 
 @pytest.fixture
 def person(world) -> Person:
-    """A user who has not signed in."""
+    """A user who has not signed in. With one for all tests, a test would find the sessions of another."""
     return world.auth.new_person()
 
 
 @pytest.fixture
 def new_tab(world, context) -> Callable[..., Tab]:
-    """Opens tabs of one browser at the app."""
+    """Opens tabs of one browser at the app. Tabs of two browsers share no session, and cannot disturb each other."""
     return lambda **options: world.tab(context, **options)
 
 
 @pytest.fixture
 def tab(new_tab) -> Tab:
+    """A tab of the user's browser at the app. It has not signed in, so that a test sees the sign-in's requests."""
     return new_tab()
 
 

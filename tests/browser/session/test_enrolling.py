@@ -26,12 +26,13 @@ def world(mode, sites) -> World:
 
 @pytest.fixture
 def person(world):
+    """A member of the staff. Of any other user no factor is required."""
     return world.auth.new_person(is_staff=True)
 
 
 @pytest.fixture
 def do(tab):
-    """Calls a method of the session client, and returns its result or its error."""
+    """Calls a method of the session client, and returns its result or its error. An exception would hide its fields."""
     return lambda what, *given: tab.page.evaluate(_DO, [what, given])
 
 

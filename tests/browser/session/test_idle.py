@@ -34,7 +34,7 @@ def world(mode, sites) -> World:
 
 @pytest.fixture
 def idle(signed_in, world):
-    """A tab that was not used for an hour."""
+    """A tab that was not used for an hour. Before that, its session goes on without a factor."""
     world.forward(HOUR + 1)
     return signed_in
 

@@ -16,7 +16,7 @@ def call(tab, name, *given):
 
 @pytest.fixture
 def authenticator(signed_in) -> Authenticator:
-    """A device with a passkey of the user."""
+    """A device with a passkey of the user. Without one no sign-in by a passkey could succeed."""
     found = Authenticator(signed_in.page)
     assert call(signed_in, "create", "Mine") == ["done", "Mine"]
     return found

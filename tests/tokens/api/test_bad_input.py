@@ -264,7 +264,7 @@ class TestABody:
         assert_problem(send(victim, LOGIN, body.ljust(MAX_BODY)), 401, "invalid_credentials")
         assert_problem(send(victim, LOGIN, body.ljust(MAX_BODY + 1)), 413, "payload_too_large")
 
-    @pytest.mark.parametrize("size", [MEGABYTE, 3 * MEGABYTE])
+    @pytest.mark.parametrize("size", [MEGABYTE, 3 * MEGABYTE], ids=["a megabyte", "three megabytes"])
     def test_that_is_huge_is_not_read(self, victim, size):
         for path in (LOGIN, REFRESH_PATH, LOGOUT, REAUTHENTICATE, f"{SESSIONS}/{NO_SESSION}"):
             method = "PATCH" if path.startswith(SESSIONS) else "POST"

@@ -62,6 +62,7 @@ def test_every_client_may_store_it_and_it_takes_no_query(method):
         ("latchkey", METADATA, False),
         ("https://[half", METADATA, False),
     ],
+    ids=lambda given: None if isinstance(given, str) else "found" if given else "not found",
 )
 def test_it_is_where_the_issuer_says(issuer, path, is_found, settings):
     settings.TOKENS = {"ISSUER": issuer}

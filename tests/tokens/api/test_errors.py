@@ -119,7 +119,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FOO", "CONNECT", "
 
 
 class TestAMethod:
-    @pytest.mark.parametrize(("path", "allowed"), ALLOWED.items())
+    @pytest.mark.parametrize(("path", "allowed"), ALLOWED.items(), ids=ALLOWED)
     def test_that_is_not_allowed_is_rejected_with_those_that_are(self, signed_in, path, allowed):
         for client in [signed_in, Client()] if path in PUBLIC else [signed_in]:
             options = client.options(path)

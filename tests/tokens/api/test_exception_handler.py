@@ -52,7 +52,16 @@ def answer_to(error: Exception, *authentication: Any, accept: str = "application
         (PaymentRequired("Ten crowns.", "too_poor"), 402, "too_poor", "Ten crowns."),
         (PaymentRequired({"crowns": ["Ten."]}), 402, "payment_required", "Pay first."),
     ],
-    ids=lambda value: repr(value) if isinstance(value, Exception) else None,
+    ids=[
+        "a denied permission",
+        "a denied permission with a reason",
+        "a missing row with a reason",
+        "Django's own exception",
+        "an Accept header without a match",
+        "an exception of the project",
+        "an exception of the project with a reason",
+        "an exception of the project with fields",
+    ],
 )
 def test_an_exception_becomes_a_problem_with_its_own_code_and_detail(error, status, code, detail):
     answer = answer_to(error)

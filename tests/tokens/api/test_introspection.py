@@ -68,7 +68,7 @@ def _on(settings: Any) -> None:
 
 @pytest.fixture
 def token(signed_in: Client) -> str:
-    """A valid access token of a user who is signed in by cookie."""
+    """A valid access token of a user who is signed in by cookie. A made-up one would be inactive in any case."""
     return str(signed_in.cookies[ACCESS].value)
 
 
@@ -320,14 +320,23 @@ class TestTheRequest:
         assert_problem(ask(token), 503, "unavailable")
 
 
-BAD_ENTRIES = [
-    *["", "api", SECRET, f"api:{SECRET}", digest("x"), f"api:{digest('x')[:-1]}", f"api:{digest('x').upper()}"],
-    *[f"{id}:{digest('x')}" for id in ("", "a b", "a:b", "é")],
-    f"api:{digest('x')}\n",
-]
+BAD_ENTRIES = {
+    "nothing": "",
+    "a name only": "api",
+    "a secret only": SECRET,
+    "a secret that is not hashed": f"api:{SECRET}",
+    "a digest only": digest("x"),
+    "a digest that is too short": f"api:{digest('x')[:-1]}",
+    "a digest in capitals": f"api:{digest('x').upper()}",
+    "an empty name": f":{digest('x')}",
+    "a name with a space": f"a b:{digest('x')}",
+    "a name with a colon": f"a:b:{digest('x')}",
+    "a name that is not ASCII": f"é:{digest('x')}",
+    "a line break at the end": f"api:{digest('x')}\n",
+}
 
 
-@pytest.mark.parametrize("entry", BAD_ENTRIES)
+@pytest.mark.parametrize("entry", BAD_ENTRIES.values(), ids=BAD_ENTRIES)
 def test_an_entry_of_the_setting_that_cannot_be_read_is_rejected_and_not_repeated(entry, settings):
     settings.TOKENS = {"INTROSPECTION_CLIENTS": [f"good:{digest('x')}", entry]}
     [message] = conf.read()[1]

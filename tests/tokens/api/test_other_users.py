@@ -30,7 +30,7 @@ def sets_user(get_response: Any) -> Any:
 class TestForceAuthenticate:
     @pytest.fixture
     def client(self, user: Any) -> APIClient:
-        """REST framework's client, which sets the user without a token."""
+        """REST framework's client, which sets the user. With a token, a view that relies on one would not fail."""
         client = APIClient()
         client.force_authenticate(user)
         return client
@@ -56,6 +56,14 @@ class TestForceAuthenticate:
             ("post", "/api/auth/password/change", {}, 403),
             ("post", "/api/auth/logout", {}, 204),
         ],
+        ids=[
+            "ending all other sessions",
+            "renaming a session",
+            "ending a session",
+            "authenticating again",
+            "changing the password",
+            "signing out",
+        ],
     )
     def test_gets_no_error_of_the_server(self, client, user, api, method, path, body, status):
         session_id = login(api, user)["session"]["id"]
@@ -72,7 +80,7 @@ class TestForceAuthenticate:
 class TestAUserWhomAnotherHasSet:
     @pytest.fixture(autouse=True)
     def _middleware(self, settings: Any) -> None:
-        """Lets a middleware inside of ours set the user."""
+        """Lets a middleware inside of ours set the user. Without it nobody but us would set one."""
         at = settings.MIDDLEWARE.index(OURS) + 1
         settings.MIDDLEWARE = [
             *settings.MIDDLEWARE[:at],

@@ -72,6 +72,13 @@ class TestTheList:
             ("2030-01-02T00:00:01Z", "2030-01-02T00:00:00Z"),
             ("2030-01-01T12:03:00Z", "2030-01-01T12:02:00Z"),
         ],
+        ids=[
+            "just before ten minutes",
+            "at ten minutes",
+            "just before twenty minutes",
+            "on the next day",
+            "a minute after the sign-in",
+        ],
     )
     def test_rounds_the_last_use_down_to_ten_minutes_but_not_before_the_sign_in(self, clock, api, user, since, shown):
         clock.forward(120)
@@ -282,8 +289,8 @@ class TestSigningOut:
         assert RefreshToken.objects.get(id=current).revoked_at == ended
         assert SecurityEvent.objects.filter(kind="revoked").count() == 1
 
-    @pytest.mark.parametrize("age", [0, 601, 2 * HOUR])
-    @pytest.mark.parametrize("kept", [{ACCESS}, {REFRESH}, {ACCESS, REFRESH}], ids=lambda kept: "+".join(sorted(kept)))
+    @pytest.mark.parametrize("age", [0, 601, 2 * HOUR], ids=["at once", "after the access token", "two hours later"])
+    @pytest.mark.parametrize("kept", [{ACCESS}, {REFRESH}, {ACCESS, REFRESH}], ids=["access", "refresh", "both"])
     def test_works_with_either_token_even_if_it_has_expired(self, clock, api, current, age, kept):
         for name in {ACCESS, REFRESH} - kept:
             del api.cookies[name]
@@ -292,7 +299,9 @@ class TestSigningOut:
         assert state_of(current) == "signed_out"
         assert RefreshToken.objects.get().generation == 0  # The request did not refresh the session.
 
-    @pytest.mark.parametrize("generation", [0, 1, 2])
+    @pytest.mark.parametrize(
+        "generation", [0, 1, 2], ids=["that of the sign-in", "the previous one", "the current one"]
+    )
     def test_works_with_a_token_of_any_generation(self, clock, api, current, generation):
         tokens = [api.cookies[REFRESH].value]
         for _ in range(2):

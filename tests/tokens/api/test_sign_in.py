@@ -123,13 +123,15 @@ class TestARejection:
 
 
 class TestRememberMe:
-    @pytest.mark.parametrize(("setting", "age"), [({}, 14 * DAY), ({"ABSOLUTE_LIFETIME": 3600}, 3600)], ids=str)
+    @pytest.mark.parametrize(
+        ("setting", "age"), [({}, 14 * DAY), ({"ABSOLUTE_LIFETIME": 3600}, 3600)], ids=["two weeks", "an hour"]
+    )
     def test_keeps_the_cookies_as_long_as_the_session_may_last(self, clock, api, user, settings, setting, age):
         settings.TOKENS = setting
         response = attempt(api, user.email, remember=True)
         assert max_ages(response).items() >= {ACCESS: age, REFRESH: age, DEVICE: 400 * DAY, SESSION: 14 * DAY}.items()
 
-    @pytest.mark.parametrize("more", [{}, {"remember": False}], ids=str)
+    @pytest.mark.parametrize("more", [{}, {"remember": False}], ids=["nothing said", "refused"])
     def test_is_off_by_default_so_that_the_cookies_are_deleted_with_the_browser(self, api, user, more):
         response = attempt(api, user.email, **more)
         assert max_ages(response).items() >= {ACCESS: "", REFRESH: "", DEVICE: 400 * DAY, SESSION: ""}.items()
@@ -167,7 +169,9 @@ class TestTheMode:
         assert login(api, user, mode="cookie")["session"]["mode"] == "cookie"
 
     @pytest.mark.parametrize(
-        ("served", "asked"), [("cookie", "body"), ("body", "cookie"), ("cookie", "scoped"), ("cookie", "COOKIE")]
+        ("served", "asked"),
+        [("cookie", "body"), ("body", "cookie"), ("cookie", "scoped"), ("cookie", "COOKIE")],
+        ids=["body instead of cookie", "cookie instead of body", "scoped instead of cookie", "another spelling"],
     )
     def test_must_be_one_of_the_setting(self, api, user, settings, served, asked):
         settings.TOKENS = {"MODES": [served]}
@@ -279,8 +283,8 @@ class TestStaleCookies:
         assert set(attempt(client, user.email).cookies) >= {ACCESS, REFRESH}
         assert client.get(ME).status_code == 200
 
-    @pytest.mark.parametrize("age", [0, 601, 13 * HOUR])
-    @pytest.mark.parametrize("ended", [True, False])
+    @pytest.mark.parametrize("age", [0, 601, 13 * HOUR], ids=["new", "without access", "too long unused"])
+    @pytest.mark.parametrize("ended", [True, False], ids=["ended by the staff", "not ended"])
     def test_of_an_old_session_are_replaced(self, clock, signed_in, user, age, ended):
         if ended:
             RefreshToken.objects.update(revoked_at=clock.now, revoked_reason="ended_by_staff")

@@ -210,7 +210,9 @@ class TestSources:
         assert reported() == ["E001"]
 
     @pytest.mark.parametrize(
-        ("text", "flag"), {"true": True, "1": True, "ON": True, "False": False, "0": False}.items()
+        ("text", "flag"),
+        {"true": True, "1": True, "ON": True, "False": False, "0": False}.items(),
+        ids=lambda given: None if isinstance(given, str) else "on" if given else "off",
     )
     def test_a_flag_in_the_environment_has_several_spellings(self, text, flag, environment):
         environment(TOKENS_REVOCATION_STRICT=text)
@@ -322,7 +324,7 @@ class TestInvalidValues:
         settings.TOKENS = tokens
         assert reported() == ["E017"]
 
-    @pytest.mark.parametrize(("name", "suggestion"), UNKNOWN_NAMES.items())
+    @pytest.mark.parametrize(("name", "suggestion"), UNKNOWN_NAMES.items(), ids=map(repr, UNKNOWN_NAMES))
     def test_an_unknown_name_in_the_dictionary_is_an_error_with_a_suggestion(self, name, suggestion, settings):
         settings.TOKENS = {name: 600}
         assert reported() == ["E002"]
@@ -385,20 +387,22 @@ class TestDurations:
         settings.TOKENS = {name: 1 for name in DURATIONS if name not in {"REUSE_GRACE", "ACKNOWLEDGE_AFTER"}}
         token_settings()
 
-    @pytest.mark.parametrize("access", [1, 2, 3, 10, 59, 60, 61, 179, 180, 181, 600, 86400])
+    @pytest.mark.parametrize(
+        "access", [1, 2, 3, 10, 59, 60, 61, 179, 180, 181, 600, 86400], ids=lambda access: f"{access} s"
+    )
     def test_the_defaults_of_the_protocol_fit_any_access_lifetime(self, access, settings):
         settings.TOKENS = {"ACCESS_LIFETIME": access}
         found = token_settings()
         assert timedelta() < found.reuse_grace < found.acknowledge_after <= found.access_lifetime / 2
         assert found.acknowledge_after <= seconds(90)
 
-    @pytest.mark.parametrize("still", [1, 2, 29, 30, 31, 90, 300])
+    @pytest.mark.parametrize("still", [1, 2, 29, 30, 31, 90, 300], ids=lambda still: f"{still} s")
     def test_the_default_grace_fits_the_still_time(self, still, settings):
         settings.TOKENS = {"ACKNOWLEDGE_AFTER": still}
         assert timedelta() < token_settings().reuse_grace < seconds(still)
         assert token_settings().reuse_grace <= seconds(30)
 
-    @pytest.mark.parametrize(("grace", "access"), GRACES_THAT_FIT)
+    @pytest.mark.parametrize(("grace", "access"), GRACES_THAT_FIT, ids=lambda value: f"{value} s")
     def test_the_default_still_time_fits_the_grace_if_any_can(self, grace, access, settings):
         settings.TOKENS = {"REUSE_GRACE": grace, "ACCESS_LIFETIME": access}
         assert seconds(grace) < token_settings().acknowledge_after <= token_settings().access_lifetime / 2
@@ -487,7 +491,7 @@ class TestUnsafeSettings:
         settings.TOKENS = {"TRUSTED_ORIGINS": [APP, "http://b.example", "http://localhost", "http://c.example"]}
         assert reported() == ["E034", "W012 (warning)", "E034"]
 
-    @pytest.mark.parametrize("origin", ["", None, "example.org", "https://example.org/", "https://[", 5])
+    @pytest.mark.parametrize("origin", ["", None, "example.org", "https://example.org/", "https://[", 5], ids=repr)
     def test_the_projects_own_origin_must_be_one_too(self, origin, settings):
         settings.ORIGIN = origin
         assert any(message.id == "tokens.E006" and message.msg.startswith("ORIGIN ") for message in messages())

@@ -34,7 +34,11 @@ def by_django(text: str, *params: Any) -> Any:
         return cursor.fetchone()
 
 
-@pytest.mark.parametrize("instant", INSTANTS)
+@pytest.mark.parametrize(
+    "instant",
+    INSTANTS,
+    ids=["seconds", "tenths", "microseconds of another zone", "the first instant", "the last instant", "null"],
+)
 def test_an_instant_is_read_as_django_reads_it(instant):
     assert fetchone(INSTANT, instant) == by_django(INSTANT, instant)
 

@@ -66,7 +66,7 @@ class TestReading:
             assert read("default", user=holder.user.pk, device__token_digest=b"")
         assert rows.times == 1
 
-    @pytest.mark.parametrize(("seconds", "count"), [(60, 1), (10**9, 0)])
+    @pytest.mark.parametrize(("seconds", "count"), [(60, 1), (10**9, 0)], ids=["before the end", "after it"])
     def test_the_time_is_that_of_each_read(self, user, clock, seconds, count):
         read = Read(Counted())
         values = {"user": Holder(user).user.pk, "device__token_digest": b""}

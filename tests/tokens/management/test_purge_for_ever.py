@@ -33,7 +33,7 @@ def ended(user: Any, clock: Any) -> Holder:
     return holder
 
 
-@pytest.mark.parametrize("seconds", [MOST_SECONDS - 1, MOST_SECONDS])
+@pytest.mark.parametrize("seconds", [MOST_SECONDS - 1, MOST_SECONDS], ids=["almost the longest", "the longest"])
 def test_works_with_the_longest_retentions(ended, settings, seconds):
     settings.TOKENS = dict.fromkeys(RETENTIONS, seconds)
     assert "sessions: 0 would be deleted" in purge("--dry-run")

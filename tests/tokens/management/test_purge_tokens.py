@@ -147,7 +147,9 @@ class TestRetention:
         assert exist(*sessions) == [False, True]
 
     @pytest.mark.parametrize(
-        ("age", "stays"), [(EVENT_RETENTION, True), (EVENT_RETENTION + INSTANT, False), (RETENTION * 2, True)]
+        ("age", "stays"),
+        [(EVENT_RETENTION, True), (EVENT_RETENTION + INSTANT, False), (RETENTION * 2, True)],
+        ids=["as old as events may be", "an instant older", "older than sessions may be"],
     )
     def test_of_events_is_another_and_kept_to_the_second(self, age, stays, rows, clock):
         SecurityEvent.objects.update(created_at=clock.now - age)

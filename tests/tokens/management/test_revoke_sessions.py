@@ -168,7 +168,7 @@ class TestTheQuestion:
         assert run("--user=ada@example.org") == "End 2 live sessions? [y/N] 2 sessions revoked\n"
         assert revoked(sessions) == {"ada", "ada, old"}
 
-    @pytest.mark.parametrize("no", ["n", "N", "no", "", " ", "yeah", "j", "1", EOFError()])
+    @pytest.mark.parametrize("no", ["n", "N", "no", "", " ", "yeah", "j", "1", EOFError()], ids=repr)
     def test_needs_a_clear_yes(self, no, sessions, answer):
         answer(no)
         with pytest.raises(CommandError, match="nothing was revoked"):
@@ -198,7 +198,7 @@ class TestTheQuestion:
         ),
         (["--device=firefox"], "invalid UUID value: 'firefox'"),
     ],
-    ids=str,
+    ids=lambda given: " ".join(given) or "no arguments" if isinstance(given, list) else given,
 )
 def test_invalid_arguments_are_rejected_with_a_message_of_one_line(arguments, message, sessions):
     with pytest.raises(CommandError) as rejected:

@@ -116,7 +116,7 @@ class TestANewToken:
         assert (claims["act"], read.actor, read.authenticated_at) == ({"sub": "7"}, "7", None)
         assert not {"auth_time", "amr", "acr"} & claims.keys()
 
-    @pytest.mark.parametrize("act", [None, "7", {}, {"sub": 7}, {"sub": "7", "act": {"sub": "8"}}, [], False])
+    @pytest.mark.parametrize("act", [None, "7", {}, {"sub": 7}, {"sub": "7", "act": {"sub": "8"}}, [], False], ids=repr)
     def test_with_another_kind_of_actor_is_refused(self, act):
         header, claims = good()
         assert_refused(signed_by_us(header, {**claims, "act": act}))
@@ -130,11 +130,13 @@ class TestANewToken:
     def test_has_an_id_of_its_own(self):
         assert len({claims_of(minted())["jti"] for _ in range(100)}) == 100
 
-    @pytest.mark.parametrize("seconds", [1, 300, 569])
+    @pytest.mark.parametrize("seconds", [1, 300, 569], ids=lambda seconds: f"{seconds} s")
     def test_never_outlives_its_session(self, seconds):
         assert claims_of(minted(session_ends_at=NOW + timedelta(seconds=seconds)))["exp"] == START + seconds
 
-    @pytest.mark.parametrize(("for_services", "audience"), [(True, SERVICES), (False, AUDIENCE)])
+    @pytest.mark.parametrize(
+        ("for_services", "audience"), [(True, SERVICES), (False, AUDIENCE)], ids=["services", "us"]
+    )
     def test_says_whether_it_is_for_services(self, for_services, audience):
         text, made = dumped(a_codec(service_audience=SERVICES), for_services=for_services)
         assert (claims_of(text)["aud"], made.for_services) == (audience, for_services)
@@ -147,14 +149,14 @@ class TestANewToken:
 
 
 class TestTheLifetime:
-    @pytest.mark.parametrize(("drawn", "lifetime"), [(0, 600), (30, 570), (17, 583)])
+    @pytest.mark.parametrize(("drawn", "lifetime"), [(0, 600), (30, 570), (17, 583)], ids=["least", "most", "between"])
     def test_is_shortened_by_a_random_number_of_seconds(self, drawn, lifetime, monkeypatch):
         bounds = []
         monkeypatch.setattr(access_tokens.secrets, "randbelow", lambda bound: bounds.append(bound) or drawn)
         assert claims_of(minted())["exp"] == START + lifetime
         assert bounds == [31]  # 0 to 30 s, which is 5 % of ten minutes.
 
-    @pytest.mark.parametrize("seconds", [1, 2, 19])
+    @pytest.mark.parametrize("seconds", [1, 2, 19], ids=lambda seconds: f"{seconds} s")
     def test_of_a_few_seconds_is_not_shortened(self, seconds):
         assert claims_of(minted(lifetime=timedelta(seconds=seconds)))["exp"] == START + seconds
 
@@ -168,11 +170,13 @@ class TestExpiry:
         """
         return minted(session_ends_at=IN_100_SECONDS)
 
-    @pytest.mark.parametrize("age", [0, 99, 99.999_999])
+    @pytest.mark.parametrize("age", [0, 99, 99.999_999], ids=["at once", "a second before", "an instant before"])
     def test_is_not_before_its_time(self, text, age):
         assert a_codec().loads(text, NOW + timedelta(seconds=age)).expires_at == START + 100
 
-    @pytest.mark.parametrize("age", [100, 100.000_001, 101, 10**6])
+    @pytest.mark.parametrize(
+        "age", [100, 100.000_001, 101, 10**6], ids=["at the end", "an instant later", "a second later", "days later"]
+    )
     def test_has_no_leeway(self, text, age):
         with pytest.raises(ExpiredAccessToken) as caught:
             a_codec().loads(text, NOW + timedelta(seconds=age))
@@ -190,7 +194,7 @@ class TestExpiry:
         with pytest.raises(InvalidAccessToken):
             a_codec().loads_expired(forged)
 
-    @pytest.mark.parametrize("seconds", [1, 60, 3600])
+    @pytest.mark.parametrize("seconds", [1, 60, 3600], ids=lambda seconds: f"{seconds} s")
     def test_a_token_issued_in_the_future_is_accepted(self, seconds):
         """The clock of the node that issued it may be ahead of this node's."""
         assert a_codec().loads(minted(now=NOW + timedelta(seconds=seconds)), NOW).issued_at == START + seconds
@@ -211,7 +215,7 @@ class TestATokenSignedByUs:
 
     NO_OBJECTS = [[], "text", 1, None, True, b"", b"{", b"NaN", b"\xff\xfe", b"[" * 3000]
 
-    @pytest.mark.parametrize("value", NO_OBJECTS)
+    @pytest.mark.parametrize("value", NO_OBJECTS, ids=lambda value: repr(value)[:12])
     def test_is_refused_when_the_header_or_the_claims_are_no_object(self, value):
         header, claims = good()
         assert_refused(signed_by_us(value, claims))
@@ -228,7 +232,11 @@ class TestATokenSignedByUs:
     def test_is_refused_by_another_audience_and_by_another_issuer(self, changed):
         assert_refused(minted(), a_codec(**{changed: "https://other.example"}))
 
-    @pytest.mark.parametrize("audience", [[SERVICES], [AUDIENCE, SERVICES], f"{AUDIENCE} {SERVICES}", "", None])
+    @pytest.mark.parametrize(
+        "audience",
+        [[SERVICES], [AUDIENCE, SERVICES], f"{AUDIENCE} {SERVICES}", "", None],
+        ids=["a list of one", "a list of both", "both in one text", "an empty text", "null"],
+    )
     def test_is_refused_with_anything_but_one_of_the_two_audiences(self, audience):
         header, claims = good()
         assert_refused(signed_by_us(header, {**claims, "aud": audience}), a_codec(service_audience=SERVICES))
@@ -264,7 +272,11 @@ class TestASignature:
             assert jws.raw(changed.split(".")[2]) == jws.raw(text.split(".")[2])
             assert_refused(changed)
 
-    @pytest.mark.parametrize("change", ["{}=", "{}==", "{}A", "{}AA", "{} ", "{}\n", " {}", "{}.", ".{}", "{0}.{0}"])
+    @pytest.mark.parametrize(
+        "change",
+        ["{}=", "{}==", "{}A", "{}AA", "{} ", "{}\n", " {}", "{}.", ".{}", "{0}.{0}"],
+        ids=lambda change: repr(change.format("token")),
+    )
     def test_has_nothing_before_or_after_it(self, change):
         assert_refused(change.format(minted()))
 
@@ -365,7 +377,7 @@ class TestTheProjectsOwnClaims:
             minted(extra={"roles": [], name: "mine"})
 
     @pytest.mark.at_length_on("sqlite")
-    @pytest.mark.parametrize("hook", [None, "roles_of"])
+    @pytest.mark.parametrize("hook", [None, "roles_of"], ids=["no function", "a function"])
     def test_come_from_a_function_that_is_called_with_the_user(self, api, user, settings, hook):
         settings.TOKENS = {"CLAIMS_HOOK": f"{__name__}.{hook}"} if hook else {}
         login(api, user)

@@ -129,7 +129,7 @@ class TestAProof:
         proof.verify(jwk_of(key), algorithm)
         assert proof.challenge == "c"
 
-    @pytest.mark.parametrize("header", ["{}", '"{}"', ' "{}"\t'])
+    @pytest.mark.parametrize("header", ["{}", '"{}"', ' "{}"\t'], ids=["not quoted", "quoted", "quoted, with spaces"])
     def test_may_be_quoted_as_the_draft_requires(self, header):
         key = a_key()
         dbsc.unverified(header.format(sign(key, CLAIMS))).verify(jwk_of(key), "ES256")
@@ -217,7 +217,7 @@ class TestARegistration:
         with pytest.raises(InvalidProof):
             dbsc.unverified(sign(key, CLAIMS, **forge(key))).registered_key()
 
-    @pytest.mark.parametrize("bits", [1024, 2040, 4104, 8192])
+    @pytest.mark.parametrize("bits", [1024, 2040, 4104, 8192], ids=lambda bits: f"{bits} bits")
     @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
     def test_with_an_rsa_key_that_is_weak_or_costly_is_refused(self, bits):
         number = encoded(((1 << bits - 1) | 1).to_bytes(bits // 8, "big"))
@@ -265,11 +265,11 @@ class TestHeaders:
         assert dbsc.registration_header("/register", dbsc.Offer("c", "t")) == expected
         assert dbsc.challenge_header("c", SESSION) == f'"c";id="{SESSION}"'
 
-    @pytest.mark.parametrize("text", [str(SESSION), f'"{SESSION}"'])
+    @pytest.mark.parametrize("text", [str(SESSION), f'"{SESSION}"'], ids=["not quoted", "quoted"])
     def test_that_name_a_session_may_quote_it(self, text):
         assert dbsc.unverified_session_id(text) == SESSION
 
-    @pytest.mark.parametrize("text", ["", "x", "5", *OTHER_SPELLINGS])
+    @pytest.mark.parametrize("text", ["", "x", "5", *OTHER_SPELLINGS], ids=repr)
     def test_with_another_spelling_of_a_session_id_are_refused(self, text):
         assert dbsc.unverified_session_id(text) is None
 
@@ -285,7 +285,9 @@ STATIC_URLS = {
 }
 
 
-@pytest.mark.parametrize(("static_url", "excluded"), STATIC_URLS.items())
+@pytest.mark.parametrize(
+    ("static_url", "excluded"), STATIC_URLS.items(), ids=["a folder", "another host", "the whole site"]
+)
 def test_the_configuration_excludes_static_files_of_this_host(static_url, excluded):
     found = dbsc.configuration(SESSION, "/refresh", "access", "Path=/", "https://app.test:8443", static_url)
     assert found["scope"]["scope_specification"] == excluded

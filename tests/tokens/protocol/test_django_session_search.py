@@ -39,7 +39,9 @@ def test_the_search_finds_a_history_if_a_page_without_the_refresh_token_ends_the
     assert search(Rule.PAGES_END, scoped=True, stolen=False)[2] == SIGNED_OUT
 
 
-@pytest.mark.parametrize("histories", [60, pytest.param(simulation.HISTORIES, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "histories", [60, pytest.param(simulation.HISTORIES, marks=pytest.mark.exhaustive)], ids=lambda n: f"{n} histories"
+)
 def test_the_simulation_signs_many_out_who_lose_the_response_to_the_first_refresh_if_it_stands_within_the_grace(
     histories,
 ):
@@ -48,7 +50,7 @@ def test_the_simulation_signs_many_out_who_lose_the_response_to_the_first_refres
 
 
 @pytest.mark.parametrize("row", simulation.THEFTS)
-@pytest.mark.parametrize("used_here", [True, False])
+@pytest.mark.parametrize("used_here", [True, False], ids=["used here", "used elsewhere only"])
 def test_a_thief_with_a_copy_of_djangos_session_is_found(row, used_here):
     theft = simulation.Theft(simulation.THEFTS[row], used_here, from_django=True)
     ends = {theft.generations(simulation.seeded(row, number)) for number in range(20)}

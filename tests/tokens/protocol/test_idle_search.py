@@ -19,14 +19,16 @@ REUSE = Decision.REUSE.value
 SECOND, DAY = timedelta(seconds=1), 86400
 
 
-@pytest.mark.parametrize("messages", [2, pytest.param(3, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "messages", [2, pytest.param(3, marks=pytest.mark.exhaustive)], ids=["2 messages", "3 messages"]
+)
 def test_no_history_with_idle_sessions_signs_an_honest_person_out_or_keeps_them_from_reopening(messages):
     result = honest(Rule.BUILT, worlds=3_000_000, messages=messages)
     assert (result.history, result.left) == (None, 0)
     assert result.worlds > 10_000
 
 
-@pytest.mark.parametrize("thief", Thief)
+@pytest.mark.parametrize("thief", Thief, ids=lambda thief: thief.value)
 def test_no_thief_profits(thief):
     worlds, history, broken = stolen(Rule.BUILT, thief)
     assert (history, broken) == (None, "")
@@ -62,9 +64,13 @@ def test_the_search_finds_a_thief_who_profits_if(rule, thief, broken):
     assert stolen(rule, thief)[2] == broken
 
 
-@pytest.mark.parametrize(("presented", "age"), [(2, DAY), (3, DAY), (4, DAY), (5, DAY), (5, 60), (6, DAY)])
-@pytest.mark.parametrize("acknowledged", [False, True])
-@pytest.mark.parametrize("recoveries", [0, 8])
+@pytest.mark.parametrize(
+    ("presented", "age"),
+    [(2, DAY), (3, DAY), (4, DAY), (5, DAY), (5, 60), (6, DAY)],
+    ids=["three before", "two before", "the one before", "the current one", "the current one, soon", "a later one"],
+)
+@pytest.mark.parametrize("acknowledged", [False, True], ids=["not acknowledged", "acknowledged"])
+@pytest.mark.parametrize("recoveries", [0, 8], ids=["no recoveries", "8 recoveries"])
 def test_the_protocol_decides_as_the_rule_that_was_searched(presented, age, acknowledged, recoveries):
     state = State(5, START, acknowledged=acknowledged, recoveries=recoveries)
     given = presented, START + age * SECOND, POLICY

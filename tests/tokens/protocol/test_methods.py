@@ -16,7 +16,11 @@ def test_the_names_are_those_of_the_registry():
     assert sorted(REGISTERED) == sorted(REGISTRY)
 
 
-@pytest.mark.parametrize("methods", [{}, {"pwd": 1893495600}, {"pwd": 7, "own.method_1-b": 8, "mfa": 0}])
+@pytest.mark.parametrize(
+    "methods",
+    [{}, {"pwd": 1893495600}, {"pwd": 7, "own.method_1-b": 8, "mfa": 0}],
+    ids=["no method", "one method", "several methods"],
+)
 def test_the_text_is_read_as_it_was_written(methods):
     text = dumps(methods)
     assert (loads(text), names_in(text)) == (methods, list(methods))

@@ -111,7 +111,7 @@ class Hashed:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(6), ids=lambda number: f"up to {number + 1} upgrades")
 def test_the_model_and_the_code_agree_which_hashes_belong_to_one_password(user, number):
     random = Random(number)  # noqa: S311 (no secrets)
     hashes = [Hash(0, n) for n in range(6)]

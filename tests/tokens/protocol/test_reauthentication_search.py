@@ -14,7 +14,9 @@ pytestmark = pytest.mark.long
 ENDED = f"0 is {Decision.REUSE.value}"
 
 
-@pytest.mark.parametrize("messages", [2, pytest.param(3, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "messages", [2, pytest.param(3, marks=pytest.mark.exhaustive)], ids=["2 messages", "3 messages"]
+)
 def test_no_history_with_reauthentications_ends_an_honest_session(messages):
     result = honest(Rule.BUILT, worlds=3_000_000, messages=messages)
     assert (result.history, result.left) == (None, 0)
@@ -51,6 +53,8 @@ def test_the_search_finds_a_thief_who_profits_if(rule, broken):
     assert stolen(rule)[2] == broken
 
 
-@pytest.mark.parametrize("histories", [60, pytest.param(simulation.HISTORIES, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "histories", [60, pytest.param(simulation.HISTORIES, marks=pytest.mark.exhaustive)], ids=lambda n: f"{n} histories"
+)
 def test_the_simulation_signs_people_out_if_reauthentications_rotate_within_the_still_time(histories):
     assert simulation.signed_out(simulation.FORCED, histories) > histories / 2

@@ -112,7 +112,11 @@ def test_every_mixture_of_the_parts_of_two_tokens_is_refused():
         assert type(refusal_of(text)) is InvalidRefreshToken
 
 
-@pytest.mark.parametrize("text", [GENUINE + "A" * 2**20, "A" * 2**20, PREFIX * 2**17, "é" * 2**20, "\0" * 2**20])
+@pytest.mark.parametrize(
+    "text",
+    [GENUINE + "A" * 2**20, "A" * 2**20, PREFIX * 2**17, "é" * 2**20, "\0" * 2**20],
+    ids=["a token and more", "one letter", "the prefix again and again", "not ASCII", "zero bytes"],
+)
 def test_a_megabyte_is_refused_without_being_decoded(text, monkeypatch):
     monkeypatch.delattr(refresh_tokens, "urlsafe_b64decode")
     refusal_of(text)
@@ -138,7 +142,7 @@ class TestTheSuccessor:
         assert self.TOKEN.of(42) == RefreshToken(self.TOKEN.session_id, self.TOKEN.secret, 42)
         assert self.TOKEN.of(42).digest == self.TOKEN.digest == sha256(b"sixteen bytes ..").digest()
 
-    @pytest.mark.parametrize("generation", [-1, MAX_GENERATION + 1])
+    @pytest.mark.parametrize("generation", [-1, MAX_GENERATION + 1], ids=["negative", "too large"])
     def test_with_a_generation_of_more_than_32_bits_raises_an_error(self, generation):
         with pytest.raises(struct.error):
             dumps(self.TOKEN.of(generation), KEY_ID, KEYS[KEY_ID])

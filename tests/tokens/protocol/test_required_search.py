@@ -15,14 +15,16 @@ pytestmark = pytest.mark.long
 REUSE = Decision.REUSE.value
 
 
-@pytest.mark.parametrize("messages", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "messages", [1, pytest.param(2, marks=pytest.mark.exhaustive)], ids=["1 message", "2 messages"]
+)
 def test_no_history_signs_an_honest_person_out_or_keeps_them_from_going_on_with_a_factor(messages):
     result = honest(Rule.BUILT, worlds=6_000_000, messages=messages)
     assert (result.history, result.left) == (None, 0)
     assert result.worlds > 2_000
 
 
-@pytest.mark.parametrize("thief", Thief)
+@pytest.mark.parametrize("thief", Thief, ids=lambda thief: thief.value)
 def test_no_thief_profits(thief):
     worlds, history, broken = stolen(Rule.BUILT, thief)
     assert (history, broken) == (None, "")

@@ -172,7 +172,7 @@ def extents(bounded: object, at_length: object) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("extent", [bounded, deep], ids=["bounded", "at length"])
 
 
-@pytest.mark.parametrize("machine", [HonestSession, StolenSession])
+@pytest.mark.parametrize("machine", [HonestSession, StolenSession], ids=["an honest session", "a stolen session"])
 @extents(BOUNDED, AT_LENGTH)
 def test_no_interleaving_breaks_an_invariant(machine, extent):
     run_state_machine_as_test(

@@ -137,7 +137,9 @@ class TestWriting:
         assert written == 1
         assert holder.row.acknowledged
 
-    @pytest.mark.parametrize(("count", "chunk", "updates"), [(10, acknowledgements.CHUNK, 1), (7, 3, 3)])
+    @pytest.mark.parametrize(
+        ("count", "chunk", "updates"), [(10, acknowledgements.CHUNK, 1), (7, 3, 3)], ids=["many", "very many"]
+    )
     def test_takes_one_statement_for_many_sessions_and_more_for_very_many(
         self, user, clock, monkeypatch, count, chunk, updates
     ):
@@ -181,7 +183,7 @@ class TestWriting:
 class TestARecovery:
     """The previous token is presented. Whether that is a recovery depends on whether the current one was received."""
 
-    @pytest.mark.parametrize("is_written", [True, False])
+    @pytest.mark.parametrize("is_written", [True, False], ids=["written", "not written"])
     def test_is_rejected_as_reuse_if_its_generation_was_acknowledged_even_if_not_written_yet(self, used, is_written):
         if is_written:
             acknowledgements.flush()

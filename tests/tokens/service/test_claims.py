@@ -95,7 +95,9 @@ class TestWhileItFails:
             hook_returns({})
             assert signed_in.get("/").status_code == 200
 
-    @pytest.mark.parametrize("of", [Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP])
+    @pytest.mark.parametrize(
+        "of", [Decision.REPEAT, Decision.RECOVER, Decision.CATCH_UP], ids=lambda of: of.name.lower()
+    )
     def test_no_other_answer_moves_anything_either(self, user, clock, of):
         holder = rotated_once(user, clock)
         before_that = holder.token
@@ -303,7 +305,7 @@ def test_what_a_token_cannot_hold_is_refused_by_name(user, clock, caplog, given,
     assert columns() == before
 
 
-@pytest.mark.parametrize("given", [None, {}])
+@pytest.mark.parametrize("given", [None, {}], ids=["none", "an empty dictionary"])
 def test_no_claims_are_no_mistake(user, given):
     hook_returns(given)
     holder = Holder(user)

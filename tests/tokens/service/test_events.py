@@ -45,15 +45,15 @@ def test_a_sign_in_is_sent_after_its_commit(user, received):
     assert received == [("signed_in", False), ("new_device", False)]
 
 
-@pytest.mark.parametrize("needs_our_session", [False, True])
+@pytest.mark.parametrize("is_undone", [False, True], ids=["committed", "undone"])
 def test_an_event_in_the_callers_transaction_is_sent_after_that_transaction_unless_it_is_undone(
-    user, received, needs_our_session
+    user, received, is_undone
 ):
     with transaction.atomic():
         Holder(user)
         assert received == []
-        transaction.set_rollback(needs_our_session)
-    assert received == ([] if needs_our_session else [("signed_in", False), ("new_device", False)])
+        transaction.set_rollback(is_undone)
+    assert received == ([] if is_undone else [("signed_in", False), ("new_device", False)])
 
 
 def test_a_refresh_sends_nothing_and_a_recovery_sends_an_event(user, clock, received):

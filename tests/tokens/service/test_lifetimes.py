@@ -73,7 +73,11 @@ def test_by_default_all_sessions_last_the_same(user, clock):
         assert (row.expires_at - clock.now, row.idle_expires_at - clock.now) == (absolute, idle)
 
 
-@pytest.mark.parametrize(("proved", "absolute", "every"), [(BOTH, DAY, DAY / 25), (KEY, DAY / 2, DAY / 100)])
+@pytest.mark.parametrize(
+    ("proved", "absolute", "every"),
+    [(BOTH, DAY, DAY / 25), (KEY, DAY / 2, DAY / 100)],
+    ids=["by two factors", "by a key"],
+)
 def test_ends_at_its_absolute_end_however_much_it_is_used(lasting, user, clock, proved, absolute, every):
     lasting()
     holder = Holder(user, proved=proved, remember=True)

@@ -419,8 +419,11 @@ class TestIsRejected:
         assert (rotated.row.revoked_at, in_body.row.revoked_at) == (None, None)
 
 
+REMEMBERED = ["not remembered", "remembered"]
+
+
 class TestASessionExpires:
-    @pytest.mark.parametrize(("remember", "idle"), [(False, 12 * HOUR), (True, 14 * DAY)])
+    @pytest.mark.parametrize(("remember", "idle"), [(False, 12 * HOUR), (True, 14 * DAY)], ids=REMEMBERED)
     def test_after_twelve_hours_without_use_or_fourteen_days_with_remember_me(self, user, clock, remember, idle):
         holder = Holder(user, remember=remember)
         clock.forward(idle - 1)
@@ -431,7 +434,7 @@ class TestASessionExpires:
         assert (holder.row.revoked_at, holder.revocations()) == (None, 0), "it was not revoked"
         assert holder.events(_Kind.REUSE_DETECTED) == 0
 
-    @pytest.mark.parametrize(("remember", "step"), [(True, DAY), (False, 11 * HOUR)])
+    @pytest.mark.parametrize(("remember", "step"), [(False, 11 * HOUR), (True, DAY)], ids=REMEMBERED)
     def test_after_thirty_days_however_much_it_is_used(self, user, clock, remember, step):
         holder, opened = Holder(user, remember=remember), clock.now
         while clock.now + timedelta(seconds=step) < opened + timedelta(days=30):

@@ -33,6 +33,7 @@ class Seconds:
 
 @pytest.fixture
 def seconds() -> Seconds:
+    """The clock of the report. With the real one, a test of long work would last as long as the work."""
     return Seconds()
 
 

@@ -133,7 +133,7 @@ class TestASessionThatEnded:
 class TestARevocationThatCommitsLate:
     """Its transaction began first, but others have been committed and read before it is committed."""
 
-    @pytest.mark.parametrize("has_started", [True, False])
+    @pytest.mark.parametrize("has_started", [True, False], ids=["a process that has read", "a new process"])
     def test_is_not_missed_and_neither_are_the_others(self, transactional_db, has_started):
         user, process = UserFactory(), AnotherProcess()
         late, *others = (Holder(user) for _ in range(4))
@@ -346,7 +346,7 @@ class TestALock:
 
 @pytest.mark.usefixtures("transactional_db")
 class TestParallelRequests:
-    @pytest.mark.parametrize("strict", [False, True])
+    @pytest.mark.parametrize("strict", [False, True], ids=["not strict", "strict"])
     def test_use_the_last_answer_while_one_of_them_reads_the_feed(self, settings, django_assert_num_queries, strict):
         settings.TOKENS = {"REVOCATION_STRICT": strict}
         process, holder = AnotherProcess(), Holder(UserFactory())
@@ -357,7 +357,7 @@ class TestParallelRequests:
             assert process.is_revoked(holder.id)
             assert not process.is_revoked(uuid4())
 
-    @pytest.mark.parametrize("has_started", [True, False])
+    @pytest.mark.parametrize("has_started", [True, False], ids=["a process that has read", "a new process"])
     def test_wait_for_the_one_that_reads_if_the_last_answer_is_old_or_missing(self, monkeypatch, has_started):
         """For example a page that sends six requests after a minute without any."""
         monkeypatch.setattr(feed_module, "TIMEOUT_MS", PATIENCE * 1000)
@@ -424,7 +424,7 @@ class TestParallelRequests:
 class TestADatabaseThatWasRestored:
     """Its transaction ids and rows are those of an earlier time."""
 
-    @pytest.mark.parametrize("has_news", [True, False])
+    @pytest.mark.parametrize("has_news", [True, False], ids=["news", "no news"])
     def test_is_read_from_the_start_and_then_from_there(self, elsewhere, holder, has_news):
         other = Holder(holder.user)
         assert elsewhere._cursor is not None

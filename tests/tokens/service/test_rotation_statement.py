@@ -81,9 +81,11 @@ def test_rotates_exactly_when_the_protocol_says_so_and_to_the_same_state(holder,
             assert holder.row.state(now) == begin(row.state(now), asked + 1, now) == rotated.state(now)
 
 
-@pytest.mark.parametrize("remember", [False, True])
-@pytest.mark.parametrize("expires", [timedelta(hours=1), timedelta(days=365)], ids=str)
-@pytest.mark.parametrize("client", [HOME, Client("2001:db8::7", "Chrome"), Client()], ids=str)
+@pytest.mark.parametrize("remember", [False, True], ids=["not remembered", "remembered"])
+@pytest.mark.parametrize("expires", [timedelta(hours=1), timedelta(days=365)], ids=["ends soon", "ends late"])
+@pytest.mark.parametrize(
+    "client", [HOME, Client("2001:db8::7", "Chrome"), Client()], ids=["the client before", "another", "an unknown one"]
+)
 def test_writes_the_row_as_two_statements_would_and_returns_it_as_the_orm_would(
     holder, clock, monkeypatch, remember, expires, client
 ):
@@ -146,7 +148,7 @@ class TestThePreparedStatement:
         assert holder.refresh().decision is Decision.ROTATE
         assert query(self.PREPARED)[0] == 0
 
-    @pytest.mark.parametrize("is_there", [False, True])
+    @pytest.mark.parametrize("is_there", [False, True], ids=["lost", "there already"])
     def test_makes_no_refresh_fail_if_a_pooler_has_lost_it_or_has_it_already(self, holder, clock, is_there):
         """For example PgBouncer in transaction mode, if the settings do not mention it."""
         holder.refresh()

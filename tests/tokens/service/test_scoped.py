@@ -43,7 +43,9 @@ def test_to_choose_among_several_cookies_takes_one_more(holder):
 
 
 @pytest.mark.parametrize("later", [0, STILL_TIME], ids=["a repeat", "a rotation"])
-@pytest.mark.parametrize("token", [None, "", "another", "another's"])
+@pytest.mark.parametrize(
+    "token", [None, "", "made-up", "another's"], ids=["missing", "empty", "made up", "another user's"]
+)
 def test_without_the_device_token_it_counts_as_if_it_had_not_come(holder, clock, later, token):
     if token == "another's":
         token = Holder(UserFactory(), mode=SCOPED).issued.device_token

@@ -72,7 +72,7 @@ def without_hook(user: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture
 def site(without_hook: Site, settings: Any) -> Site:
-    """The same two tenants, named by TENANT_HOOK."""
+    """The same two tenants, named by TENANT_HOOK. Without the hook a token of one tenant counts at the other."""
     settings.TOKENS = {"TENANT_HOOK": f"{HERE}.tenant_of", "TENANT_CONTEXT": f"{HERE}.in_schema"}
     return without_hook
 

@@ -273,7 +273,9 @@ class TestASignInOutsideOfTheMiddleware:
         assert row(FIRST).user_id == site.user.pk
         assert claims_of(browser, FIRST)["latchkey_tenant"] == FIRST
 
-    @pytest.mark.parametrize(("engine", "status"), [("db", 401), ("signed_cookies", 200)])
+    @pytest.mark.parametrize(
+        ("engine", "status"), [("db", 401), ("signed_cookies", 200)], ids=["in a table", "in a cookie"]
+    )
     def test_is_as_much_its_tenants_own_as_djangos_sessions_are(self, site, settings, engine, status):
         """The same user, with the same password hash, is in both schemas."""
         settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"

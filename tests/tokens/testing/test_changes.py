@@ -29,7 +29,7 @@ def access(client: Client) -> AccessToken:
 
 @pytest.fixture
 def client(user: Any) -> Client:
-    """A client that is signed in by a password."""
+    """A client that is signed in. Without a session there would be nothing that gets older, or that ends."""
     client = Client()
     sign_in(client, user, remember=True)
     return client

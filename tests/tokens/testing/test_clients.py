@@ -34,6 +34,7 @@ MODES = ["cookie", "scoped", "subdomain", "body"]
 
 @pytest.fixture(autouse=True)
 def _project(settings: Any) -> None:
+    """A project that serves every mode. With the default, only a sign-in by cookie would be possible."""
     settings.TOKENS = {"MODES": MODES, "COOKIE_DOMAIN": "example.org"}
     settings.ORIGIN = "https://auth.example.org"
 
@@ -214,6 +215,7 @@ class TestStepUp:
 
     @pytest.fixture
     def client(self, settings):
+        """A browser in front of the views that ask for more. Other views would let every signed-in user in."""
         settings.ROOT_URLCONF = "tests.tokens.testing.urls"
         return Client(headers={"Accept": "application/json"})
 

@@ -29,7 +29,7 @@ def test_the_async_client_is_signed_in(signed_in_async_client, latchkey_user):  
 class TestAFixtureOfTheProject:
     @pytest.fixture
     def latchkey_user(self, user):
-        """The user whom the project's own fixture makes."""
+        """The project's own user. A plugin that ignored it would sign in a user of its own."""
         return user
 
     def test_names_the_user_who_is_signed_in(self, by_plugin, user):  # noqa: F811

@@ -24,7 +24,7 @@ def _urls(settings: Any) -> None:
 
 @pytest.fixture
 def owner(db: None) -> Any:
-    """The user whose account is used by somebody else."""
+    """The user whose account is used by somebody else. With one user, nobody could tell whose session it is."""
     return UserFactory()
 
 

@@ -258,6 +258,7 @@ class TestEveryWayToSignIn:
             ("reauthenticate", {"password": "wrong"}),
             ("password/change", {"current_password": "wrong", "new_password": NEW_PASSWORD}),
         ],
+        ids=["authenticating again", "changing the password"],
     )
     def test_wrong_passwords_of_a_signed_in_user_are_counted_for_the_session(self, user, settings, path, data):
         settings.TOKENS = {**settings.TOKENS, "MODES": ["body"]}

@@ -50,7 +50,7 @@ def api(browser: Client, both_modes: None) -> Client:
 
 @pytest.fixture
 def token(api: Client, user: Any) -> dict[str, str]:
-    """The header of a Bearer token."""
+    """The header of a Bearer token. Without it only responses to cookies would be tested."""
     return bearer(login(api, user, mode="body")["access_token"])
 
 

@@ -125,7 +125,7 @@ class TestABodyOfUnknownLength:
 
 
 class TestAServerThatDoesNotPassChunksOn:
-    @pytest.mark.parametrize("length", ["", "0"])
+    @pytest.mark.parametrize("length", ["", "0"], ids=["no length", "a length of zero"])
     def test_is_answered_with_411(self, api, user, length):
         access = login(api, user, mode="body")["access_token"]
         passed_on = {"wsgi.input_terminated": False, "CONTENT_LENGTH": length}

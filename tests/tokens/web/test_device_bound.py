@@ -197,7 +197,9 @@ class TestRegistration:
         assert response.cookies[ACCESS]["max-age"] > EXPIRED
 
     @pytest.mark.parametrize(
-        "origin", [{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
+        "origin",
+        [{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+        ids=["another site", "another host of the site"],
     )
     def test_registering_and_refreshing_from_another_site_are_refused(self, pending, origin):
         assert pending.send(REGISTER, **{PROOF: pending.registration(), **origin}).status_code == 403
@@ -263,7 +265,7 @@ class TestRefresh:
         assert bound.send(REFRESH_BY_KEY).status_code == 401
         assert bound.ask(sid="ü".encode().decode("latin-1")).status_code == 401
 
-    @pytest.mark.parametrize("with_proof", [False, True])
+    @pytest.mark.parametrize("with_proof", [False, True], ids=["asking for a challenge", "with the proof"])
     def test_while_the_database_is_down_it_is_503_and_the_same_proof_stays_valid(self, bound, with_proof):
         proof = bound.proof()
         with database_down():
@@ -407,7 +409,9 @@ class TestARequestWhoseRefreshWasSkipped:
 
 
 class TestTheEndOfASession:
-    @pytest.mark.parametrize(("path", "status"), [("/api/auth/logout", 204), ("/sign-out", 302)])
+    @pytest.mark.parametrize(
+        ("path", "status"), [("/api/auth/logout", 204), ("/sign-out", 302)], ids=["by the API", "by the page"]
+    )
     def test_signing_out_clears_the_cookies_and_the_next_refresh_is_401(self, bound, path, status):
         answer = post(bound.browser, path)
         assert (answer.status_code, cleared(answer) & {ACCESS, REFRESH}) == (status, {ACCESS, REFRESH})

@@ -107,7 +107,7 @@ ENTRY_POINTS: dict[str, tuple[Callable[[Any], Client], tuple[list[str], str | No
 
 @pytest.fixture
 def account() -> Any:
-    """A user whom the admin lets in."""
+    """A user whom the admin lets in. The form of the admin would refuse any other user."""
     return AdminFactory()
 
 
@@ -328,6 +328,7 @@ def test_the_time_of_each_method_can_be_given(account, clock):
         "en": "<dt>Signed in by</dt><dd>passkey, password</dd>",
         "de": "<dt>Angemeldet mit</dt><dd>Passkey, Passwort</dd>",
     }.items(),
+    ids=["English", "German"],
 )
 def test_pages_say_it_in_words(account, language, line):
     browser = ENTRY_POINTS["a passkey that is eligible for backup"][0](account)

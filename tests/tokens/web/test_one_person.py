@@ -190,6 +190,7 @@ def test_a_change_of_the_password_that_another_process_has_read_of_first_keeps_d
 class TestAnEndedSession:
     @pytest.fixture(autouse=True)
     def _signed_in(self, api: Client, user: Any, clock: Any, engine: str) -> None:
+        """Signs in, and writes into Django's session. If it were empty, nothing of the ended session could be left."""
         login(api, user, remember=True)
         api.get("/probe/store/otp")
         clock.forward(1)

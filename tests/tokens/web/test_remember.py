@@ -141,7 +141,11 @@ def test_a_user_who_has_not_ticked_the_box_is_not_remembered_even_if_the_project
     assert RefreshToken.objects.filter(user=user).latest("since").idle_expires_at == clock.now + BROWSER
 
 
-@pytest.mark.parametrize(("value", "idle"), [("always", REMEMBERED), ("bound", BROWSER), ("never", BROWSER)])
+@pytest.mark.parametrize(
+    ("value", "idle"),
+    [("always", REMEMBERED), ("bound", BROWSER), ("never", BROWSER)],
+    ids=["always remembered", "remembered if bound", "never remembered"],
+)
 def test_the_idle_end_of_each_rotation(value, idle, remembering, user, clock):
     remembering(value)
     holder = Holder(user, remember=True)

@@ -112,7 +112,7 @@ def test_a_reauthentication_sets_none_and_prolongs_no_access(bound, clock, way):
     assert token.expires_at == expires_at
 
 
-@pytest.mark.parametrize("left", [100, 55, 15])
+@pytest.mark.parametrize("left", [100, 55, 15], ids=lambda left: f"{left} s left")
 def test_after_a_reauthentication_the_voucher_lasts_as_long_as_the_access_cookie(bound, clock, left):
     clock.forward(int(bound.browser.cookies[VOUCHER]["max-age"]) - left)
     answer = post(bound.browser, "/api/auth/reauthenticate", {"password": PASSWORD})

@@ -98,7 +98,7 @@ class TestBrowsers:
 
 @pytest.mark.usefixtures("applications")
 class TestApplications:
-    @pytest.mark.parametrize("rotates", [False, True])
+    @pytest.mark.parametrize("rotates", [False, True], ids=["one refresh token", "rotating"])
     def test_an_application_comes_over(self, user, monkeypatch, rotates):
         monkeypatch.setattr(jwt_settings, "ROTATE_REFRESH_TOKENS", rotates)
         old = signed_in(user, "old").json()
@@ -110,7 +110,7 @@ class TestApplications:
         assert post(Client(), "/dj-rest-auth/logout/", {"refresh": old["refresh"]}).status_code == 200
         assert live() == 0
 
-    @pytest.mark.parametrize("rotates", [False, True])
+    @pytest.mark.parametrize("rotates", [False, True], ids=["one refresh token", "rotating"])
     def test_signing_in_and_out(self, user, monkeypatch, rotates):
         monkeypatch.setattr(jwt_settings, "ROTATE_REFRESH_TOKENS", rotates)
         answer = signed_in(user, "dj-rest-auth").json()

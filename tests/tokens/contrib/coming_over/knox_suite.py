@@ -135,6 +135,7 @@ class Orders(APIView):
 @pytest.mark.parametrize(
     ("classes", "is_named"),
     [((OfKnox,), True), ((TokenAuthentication,), True), ((OfKnox, Ours), False), ((Ours, TokenAuthentication), False)],
+    ids=["knox's class", "the adapter's class", "knox's class before ours", "ours before the adapter's"],
 )
 def test_a_view_that_refuses_our_tokens_is_named(classes, is_named, settings, token):
     project = ModuleType("urls_of_a_project")

@@ -304,7 +304,11 @@ class TestAnswers:
         assert RefreshToken.objects.get().amr == ["pwd"]
         assert OutstandingToken.objects.count() == 1  # Its client never gets another one.
 
-    @pytest.mark.parametrize("body", [{"email": "nobody@example.org", "password": "wrong"}, {}, {"email": ""}])
+    @pytest.mark.parametrize(
+        "body",
+        [{"email": "nobody@example.org", "password": "wrong"}, {}, {"email": ""}],
+        ids=["an unknown name", "no fields", "an empty name"],
+    )
     def test_a_sign_in_that_fails(self, body):
         ours, old = (post(Client(), f"/{at}/token/", body) for at in ("api", "old"))
         assert (ours.status_code, ours.json()) == (old.status_code, old.json())
@@ -400,7 +404,7 @@ class TestClaims:
 
 @pytest.mark.django_db(transaction=True)
 class TestAtTheSameTime:
-    @pytest.mark.parametrize("rotates", [True, False])
+    @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "one refresh token"])
     def test_parallel_requests_open_one_session(self, theirs, request, rotates):
         if rotates:
             request.getfixturevalue("rotating")
@@ -411,7 +415,7 @@ class TestAtTheSameTime:
         assert len({answer.json().get("refresh") for answer in answers}) == 1
 
     @pytest.mark.only_on("postgresql")
-    @pytest.mark.parametrize("is_taken_over_first", [False, True])
+    @pytest.mark.parametrize("is_taken_over_first", [False, True], ids=["blacklisted first", "taken over first"])
     def test_a_token_that_is_blacklisted_meanwhile_has_no_session(self, theirs, user, is_taken_over_first):
         take_over, blacklist = (lambda: refreshed(theirs)), (lambda: Theirs(theirs).blacklist())
         waits, happens = (blacklist, take_over) if is_taken_over_first else (take_over, blacklist)
@@ -487,6 +491,19 @@ ORDERS = f"{__name__}.orders"
         (view([TokenAuthentication, JWTAuthentication]), None),
         (view([TokenAuthentication]), None),
         (view([SessionAuthentication]), None),
+    ],
+    ids=[
+        "simplejwt's class",
+        "a subclass of it",
+        "simplejwt's stateless class",
+        "a subclass of it before ours",
+        "an attribute of a class",
+        "an action of a view set",
+        "a view that is wrapped",
+        "an attribute that the URL replaces",
+        "ours before simplejwt's",
+        "our class",
+        "a class that reads no header",
     ],
 )
 def test_a_view_that_refuses_our_tokens_is_named(found, named, settings, theirs):

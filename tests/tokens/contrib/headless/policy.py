@@ -51,7 +51,7 @@ FACTORS = DOCUMENTED["FACTORS"]
 
 @pytest.fixture
 def user(db: None) -> Any:
-    """A user who may also sign in to the admin."""
+    """A user who may also sign in to the admin. The admin would refuse another user whatever the policy says."""
     return AdminFactory()
 
 
@@ -165,7 +165,7 @@ def test_without_a_policy_the_check_says_what_can_be_walked_round(settings):
 class TestConfirmation:
     @pytest.fixture(autouse=True)
     def _mandatory(self, settings: Any) -> None:
-        """Lets django-allauth require a confirmed address."""
+        """Lets django-allauth require a confirmed address. By default these entry points would let everybody in."""
         settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 
     @each_entry_point

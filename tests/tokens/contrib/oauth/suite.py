@@ -271,7 +271,7 @@ def test_a_validator_that_binds_nothing_is_an_error(settings):
 
 @pytest.fixture
 def require(settings: Any) -> Callable[..., None]:
-    """A function that requires a factor of everybody from now on."""
+    """A function that requires a factor of everybody from now on. Until then a password is enough for tokens."""
     factors = ["tokens.web.factors.Password", "factors.totp.TotpFactor"]
 
     def given(**more: Any) -> None:

@@ -37,7 +37,7 @@ OURS = "tokens.middleware.TokenMiddleware"
 
 @pytest.fixture
 def browser(api: Client, engine: str) -> Client:
-    """A browser of a project that keeps Django's sessions in a cookie or in a table."""
+    """A browser of a project that keeps Django's sessions in a cookie or in a table. A rule could hold for one only."""
     return api
 
 
@@ -134,7 +134,7 @@ class TestAuthenticate:
 
 @pytest.fixture(params=["force_login", "before us"])
 def outside(request: pytest.FixtureRequest, api: Client, user: Any, signed_in_by_django: Any) -> Client:
-    """A browser that our middleware has not seen since the sign-in."""
+    """A browser that our middleware has not seen since the sign-in. With tokens, it would have nothing to take over."""
     if request.param == "before us":
         return signed_in_by_django(user)
     api.force_login(user)
@@ -215,7 +215,7 @@ class TestASignInOutsideOfTheMiddleware:
         api.cookies.pop(SESSION if cookie == ACCESS else ACCESS)
         assert api.delete("/api/auth/sessions").status_code == (403 if cookie == ACCESS else 204)
 
-    @pytest.mark.parametrize("seconds", [1, EXPIRED])
+    @pytest.mark.parametrize("seconds", [1, EXPIRED], ids=["at once", "without access"])
     def test_is_over_everywhere_when_it_was_revoked(self, api, user, clock, seconds):
         api.force_login(user)
         copy = copy_of(api)
@@ -254,14 +254,14 @@ class TestASignInOutsideOfTheMiddleware:
 class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
     @pytest.fixture(autouse=True)
     def _middleware(self, settings: Any, in_a_table: None) -> None:
-        """Lets a header name the session, as the client of an app does that keeps no cookies."""
+        """Lets a header name the session, as apps without cookies do. Otherwise nobody would read it."""
         at = settings.MIDDLEWARE.index(OURS)
         header = f"{HERE}.reads_session_from_header"
         settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], header, *settings.MIDDLEWARE[at:]]
 
     @pytest.fixture(params=[Client.force_login, enter, sign_in_before_us], ids=["force_login", "login()", "before us"])
     def key(self, request: pytest.FixtureRequest, clock: Any, user: Any) -> str:
-        """The key of a session in which the user is signed in."""
+        """The key of a session in which the user is signed in, by each way. Each leaves other notes in the session."""
         client = Client()
         request.param(client, user)
         return str(client.cookies[SESSION].value)
@@ -370,13 +370,13 @@ class TestACopyOfDjangosCookie:
 class TestHowLongASignInLasts:
     """Each case compares with the time at which Django's own session ends."""
 
-    @pytest.mark.parametrize(("after", "is_in"), [(59, True), (61, False)])
+    @pytest.mark.parametrize(("after", "is_in"), [(59, True), (61, False)], ids=["before", "after"])
     def test_is_said_by_set_expiry(self, browser, user, clock, after, is_in):
         browser.get(f"/probe/in-for/{user.pk}/60")
         clock.forward(after)
         assert (who(browser) is not None) is is_in
 
-    @pytest.mark.parametrize(("after", "is_in"), [(1799, True), (1801, False)])
+    @pytest.mark.parametrize(("after", "is_in"), [(1799, True), (1801, False)], ids=["before", "after"])
     @pytest.mark.parametrize("entry_point", ["login()", "force_login"])
     def test_is_said_by_the_setting(self, browser, user, clock, settings, after, is_in, entry_point):
         settings.SESSION_COOKIE_AGE = 1800
@@ -428,7 +428,7 @@ class TestHowLongASignInLasts:
 class TestAVisitorWithASessionCookie:
     @pytest.fixture
     def visitor(self, api: Client, in_a_table: None) -> Client:
-        """A browser that has put something into a cart, and has not signed in."""
+        """A browser with a cart and without a user. Without the cart it would have no session that could get lost."""
         assert api.get("/probe/count").content == b"1"
         return api
 

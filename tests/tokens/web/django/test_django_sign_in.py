@@ -84,7 +84,9 @@ class TestItsAge:
         answer = by_service(Client(), earlier.cookies[ACCESS].value).json()
         assert (answer["active"], "auth_time" in answer) == (True, False)
 
-    @pytest.mark.parametrize(("seconds", "status"), [(0, 204), (899, 204), (901, 403)])
+    @pytest.mark.parametrize(
+        ("seconds", "status"), [(0, 204), (899, 204), (901, 403)], ids=["new", "still recent", "old"]
+    )
     def test_is_that_of_the_sign_in_if_it_was_made_where_we_are_installed(self, engine, user, clock, seconds, status):
         client = Client()
         client.force_login(user)
@@ -114,7 +116,7 @@ class TestACopy:
         clock.forward(60)
         return copy
 
-    @pytest.mark.parametrize("seconds", [1, EXPIRED, 12 * DAY])
+    @pytest.mark.parametrize("seconds", [1, EXPIRED, 12 * DAY], ids=["at once", "without access", "days later"])
     def test_signs_nobody_in_after_the_user_was_revoked(self, copy, user, clock, seconds):
         login(Client(), user)
         end_all()
@@ -171,7 +173,7 @@ def test_a_user_who_was_changed_since_is_not_signed_in(earlier, user, change):
     assert not RefreshToken.objects.exists()
 
 
-@pytest.mark.parametrize(("seconds", "is_signed_in"), [(DAY - 1, True), (DAY, False)])
+@pytest.mark.parametrize(("seconds", "is_signed_in"), [(DAY - 1, True), (DAY, False)], ids=["younger", "older"])
 def test_a_sign_in_older_than_the_events_that_are_kept_signs_nobody_in(earlier, clock, settings, seconds, is_signed_in):
     """A revocation since then may have been forgotten."""
     settings.TOKENS = {"EVENT_RETENTION": DAY}

@@ -74,7 +74,7 @@ def ending() -> str:
     return RefreshToken.objects.get().revoked_reason
 
 
-@pytest.mark.parametrize("later", [29, 31, HOURS])
+@pytest.mark.parametrize("later", [29, 31, HOURS], ids=["within the grace", "after the grace", "hours later"])
 def test_whose_response_was_lost_can_be_repeated(browser, user, clock, later):
     for _ in "12":
         lose(browser)
@@ -87,7 +87,7 @@ def test_whose_response_was_lost_can_be_repeated(browser, user, clock, later):
     assert ending() == ""
 
 
-@pytest.mark.parametrize("later", [29, 31, HOURS])
+@pytest.mark.parametrize("later", [29, 31, HOURS], ids=["within the grace", "after the grace", "hours later"])
 def test_whose_response_was_lost_can_be_repeated_by_a_script(at_once, user, clock, later):
     lose(at_once, refresh)
     clock.forward(later)
@@ -225,7 +225,7 @@ class TestWhereABrowserMaySendDjangosCookieAlone:
         assert who(tab)
         return at_once
 
-    @pytest.mark.parametrize("samesite", ["None", False])
+    @pytest.mark.parametrize("samesite", ["None", False], ids=["sent everywhere", "left out"])
     def test_in_a_frame_on_another_site_nothing_ends(self, newer, settings, samesite):
         settings.SESSION_COOKIE_SAMESITE = samesite
         assert who(newer) is None

@@ -24,14 +24,14 @@ BOTH = [ACCESS, REFRESH]
 
 @pytest.fixture
 def other(another: Callable[[], Client]) -> Client:
-    """The browser of somebody else, whose cookies are genuine."""
+    """The browser of somebody else, whose cookies are genuine. Invalid ones would be ignored for that reason."""
     browser = signed_in_as(UserFactory())
     return browser
 
 
 @pytest.fixture
 def elsewhere(another: Callable[[], Client], settings: Any) -> Client:
-    """A browser with the cookies of another site with Latchkey, which has other keys."""
+    """A browser at another site with Latchkey. Its tokens look like ours, but are signed with other keys."""
     own, browser = settings.SECRET_KEY, another()
     settings.SECRET_KEY = OTHER_SECRET
     login(browser, UserFactory())
@@ -129,7 +129,7 @@ class TestAServerInBetween:
 class TestOfTwoDeviceTokens:
     @pytest.fixture
     def device(self, signed_in: Client, user: Any) -> Callable[..., int]:
-        """Sign in with these device cookies, and return how many devices the user has then."""
+        """Sign in with these device cookies, and return the number of devices. It grows if no cookie counts."""
 
         def sign_in(*texts: str) -> int:
             browser = Client(headers={"Cookie": "; ".join(f"{DEVICE}={text}" for text in texts)})

@@ -317,6 +317,7 @@ class Mailed(Silent):
 class TestAnotherFactor:
     @pytest.fixture(autouse=True)
     def _code(self, settings: Any) -> None:
+        """Adds factors that may and may not reopen a session. With the password only, each of them would be unknown."""
         kinds = (Code, Held, Silent, Mailed)
         settings.TOKENS = {**settings.TOKENS, "FACTORS": [f"{__name__}.{kind.__name__}" for kind in kinds]}
 

@@ -47,7 +47,7 @@ def asks_for_more(request: Any, user: Any, methods: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _nothing_seen() -> None:
-    """Forget who was seen by an earlier test."""
+    """Forget who was seen by an earlier test. Otherwise a hook that was not called could look as if it was."""
     seen.clear()
 
 

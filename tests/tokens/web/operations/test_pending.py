@@ -70,7 +70,7 @@ class Question(Code):
 
 @pytest.fixture
 def policy(settings: Any) -> Any:
-    """A function that sets the policy of the project, which has two factors beside the password."""
+    """A function that sets the policy, which has two factors beside the password. With one, nobody could choose."""
 
     settings.ROOT_URLCONF = "tests.urls"
 
@@ -85,12 +85,13 @@ def policy(settings: Any) -> Any:
 
 @pytest.fixture
 def owner(db: None, policy: Any) -> Any:
+    """A user who has a code. Other users have none, and could be asked for the question only."""
     return UserFactory(email="owner@example.org")
 
 
 @pytest.fixture
 def browser(owner: Any) -> Client:
-    """A browser in which the owner has given the password."""
+    """A browser in which the owner has given the password. In a new one, a factor is refused: nothing has begun."""
     found = Client(headers={"User-Agent": FIREFOX})
     assert begin(found, owner).status_code == 401
     return found

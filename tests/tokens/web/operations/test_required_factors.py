@@ -77,6 +77,7 @@ def fails(user: Any) -> bool:
 
 @pytest.fixture(autouse=True)
 def _nobody_has_a_code() -> None:
+    """Forgets who has a code. Otherwise a code of an earlier test would look like one that a thief has set up."""
     HAS_A_CODE.clear()
 
 
@@ -384,8 +385,10 @@ class TestAnOpenSession:
 
 
 @pytest.mark.only_on("postgresql")
-@pytest.mark.parametrize("whom", ["staff", "everybody", f"{HERE}.is_named_ada"])
-@pytest.mark.parametrize("kind", [UserFactory, AdminFactory])
+@pytest.mark.parametrize(
+    "whom", ["staff", "everybody", f"{HERE}.is_named_ada"], ids=["of the staff", "of everybody", "of some"]
+)
+@pytest.mark.parametrize("kind", [UserFactory, AdminFactory], ids=["a user", "a member of the staff"])
 def test_the_one_statement_of_a_rotation_leaves_out_all_that_lack_a_factor(
     db, required, clock, whom, kind, monkeypatch
 ):

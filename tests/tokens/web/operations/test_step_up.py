@@ -32,7 +32,7 @@ def _with_codes(settings: Any) -> None:
 
 @pytest.fixture
 def browser(clock: Any, signed_in: Client) -> Client:
-    """The browser of a user who has signed in by a password."""
+    """A browser signed in by a password. It falls short of the level. With a code there would be no challenge."""
     return signed_in
 
 
@@ -172,7 +172,7 @@ def test_visitors_and_clients_whose_session_has_ended_are_told_so(another, brows
     assert browser.get("/well", headers=JSON).status_code == 401
 
 
-@pytest.mark.parametrize("given", [{}, {"acr": "gold"}])
+@pytest.mark.parametrize("given", [{}, {"acr": "gold"}], ids=["nothing", "an unknown level"])
 def test_a_requirement_that_makes_no_sense_is_an_error_of_the_project(given, browser, rf):
     with pytest.raises(ImproperlyConfigured):
         sessions.requires(**given)(lambda request: None)(browser.get("/well").wsgi_request)
@@ -183,6 +183,7 @@ class TestAUserWhomSomethingElseHasAuthenticated:
 
     @pytest.fixture
     def stepped_up(self, browser: Client) -> Client:
+        """The cookies of another session that has the level. Without them nobody could borrow it."""
         assert post(browser, AGAIN, CODE).status_code == 200
         return browser
 

@@ -36,6 +36,7 @@ class Person:
 
 @pytest.fixture
 def person(clock, settings):
+    """A user whose sessions began before the factor was required. Later ones would have it already."""
     settings.TOKENS = {"FACTORS": FACTORS}
     found = Person(clock)
     settings.TOKENS = {"FACTORS": FACTORS, "REQUIRED_FACTORS": "everybody"}
