@@ -59,13 +59,8 @@ class Deferred:
         find_user: Callable[[], bool],
         user: Callable[[], Any],
     ) -> None:
-        self._request, self._exchange, self._examine, self._find_user, self._user = (
-            request,
-            exchange,
-            examine,
-            find_user,
-            user,
-        )
+        self._request, self._exchange = request, exchange
+        self._examine, self._find_user, self._user = examine, find_user, user
         self._session: Any = request.session
         self._is_due, self._has_found_user, self.has_failed = True, False, False
         self._blocks = _blocks()

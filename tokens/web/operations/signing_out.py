@@ -1,5 +1,6 @@
 """Ends the sessions that a request names, whatever it names them with."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -79,10 +80,14 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> boo
     """End the sessions that a request names. The response deletes the cookies.
 
     A session is named by a refresh token of any generation, or by an access token that has not expired more than
-    `SIGNS_OUT_FOR` ago. Return False if a session goes on because only an older access token names it.
+    `SIGNS_OUT_FOR` ago. The session of the request ends too if only Django's session names it. Return False if a
+    session goes on because only an older access token names it.
     """
-    is_sure = _end_presented(request, presented)
-    required_exchange(request).sign_out()
+    exchange = required_exchange(request)
+    ended, is_sure = _end_presented(request, presented)
+    if exchange.access is not None and exchange.access.session_id not in ended:
+        end_own(request, exchange)
+    exchange.sign_out()
     return is_sure
 
 
@@ -103,7 +108,8 @@ def end_opened(request: HttpRequest) -> None:
         revocation.sign_out(session_id, client_of(request), is_held=False)
 
 
-def _end_presented(request: HttpRequest, presented: Presented | None) -> bool:
+def _end_presented(request: HttpRequest, presented: Presented | None) -> tuple[Collection[UUID], bool]:
+    """End the sessions that the tokens of a request name. Return their ids, and false if an older token names another."""
     named: dict[UUID, bool] = {}
     if presented:
         text = refreshing.choose_by_device([presented.text, *(presented.others or ())], client_of(request))
@@ -114,4 +120,4 @@ def _end_presented(request: HttpRequest, presented: Presented | None) -> bool:
         named.setdefault(by_access.session_id, _is_own(request, by_access.session_id))
     for session_id, is_held in named.items():
         revocation.sign_out(session_id, client_of(request), is_held=is_held)
-    return by_access is None or bool(named)
+    return named.keys(), by_access is None or bool(named)

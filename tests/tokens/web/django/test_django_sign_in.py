@@ -38,6 +38,15 @@ def copy_of(client: Client) -> Client:
     return copy
 
 
+@pytest.mark.parametrize("later", [0, 601], ids=["at once", "after the access token has expired"])
+def test_a_sign_out_by_the_api_ends_the_session_that_only_djangos_session_names(user, clock, in_a_table, later):
+    client = Client(headers={"User-Agent": FIREFOX})
+    client.force_login(user)
+    clock.forward(later)
+    assert post(copy_of(client), "/api/auth/logout").status_code == 204
+    assert RefreshToken.objects.get().revoked_reason == "signed_out"
+
+
 def sign_in_and_out(user: Any) -> None:
     """Sign in and out in another browser."""
     other = signed_in_as(user)
