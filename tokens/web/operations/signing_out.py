@@ -109,7 +109,7 @@ def end_opened(request: HttpRequest) -> None:
 
 
 def _end_presented(request: HttpRequest, presented: Presented | None) -> tuple[Collection[UUID], bool]:
-    """End the sessions that the tokens of a request name. Return their ids, and whether no older token names another."""
+    """End the sessions that the tokens of a request name. Return their ids, and whether no old token names another."""
     named: dict[UUID, bool] = {}
     if presented:
         text = refreshing.choose_by_device([presented.text, *(presented.others or ())], client_of(request))
