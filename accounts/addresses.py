@@ -10,8 +10,7 @@ and a user without a row, find nobody, except by the exact spelling. They come f
 SQL, ``loaddata``, or a node with an older release. `rebuild` repairs them, which ``manage.py canonical_addresses`` and
 the migration call.
 
-This module imports no model, so that migrations can use it. `tokens.service.canonical_names` needs neither Django nor
-the app `tokens`, so that `accounts` can be installed without `tokens`.
+This module imports no model, so that migrations can use it.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,8 +22,8 @@ from django.db.models import Count
 from django.db.models.functions import Upper
 from django.utils.translation import gettext as _
 
-from tokens.service.canonical_names import InvalidDomain, canonical_domain
-from tokens.service.canonical_names import canonical as canonical
+from tokens.service.public import InvalidDomain, canonical_domain
+from tokens.service.public import canonical as canonical
 
 MAX_ADDRESS = 254
 """Characters of an e-mail address (RFC 5321 section 4.5.3.1.3, without the angle brackets), and of a canonical one."""

@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 from accounts import demo_accounts
 from accounts.addresses import MAX_ADDRESS, canonical, masked, validate_new_address
 from accounts.saving import OnlyChanges
-from tokens.database.statements import Read
+from tokens.service.public import Read
 
 MAX_NAME = 254
 """Characters of the user name in a registration."""

@@ -13,10 +13,10 @@ from django.db import router
 from django.db.models import CharField, QuerySet
 from django.http import Http404
 
-from tokens.service import addresses
-from tokens.service.addresses import address_field as address_field
-from tokens.service.addresses import address_of as address_of
-from tokens.service.addresses import no_such_account as no_such_account
+from tokens.service import public
+from tokens.service.public import address_field as address_field
+from tokens.service.public import address_of as address_of
+from tokens.service.public import no_such_account as no_such_account
 
 CONFIRMED_AT = "email_confirmed_at"
 """The field of a user with the time at which the address was confirmed, if the model has it."""
@@ -58,7 +58,7 @@ def at_address(address: str) -> Any:
     model: Any = get_user_model()
     if are_addresses_unique():
         return model._default_manager.db_manager(router.db_for_write(model)).at_address(address)
-    return addresses.holder(rows(), address)
+    return public.holder(rows(), address)
 
 
 def owners_of(address: str) -> list[Any]:
@@ -66,12 +66,12 @@ def owners_of(address: str) -> list[Any]:
     if are_addresses_unique():
         found = at_address(address)
         return [] if found is None else [found]
-    return addresses.holders(rows(), address)
+    return public.holders(rows(), address)
 
 
 def are_addresses_unique() -> bool:
     """Return whether the model itself keeps two users from having one address, whatever the spelling."""
-    return addresses.are_found_by_the_model()
+    return public.are_found_by_the_model()
 
 
 def has_name(name: Any) -> bool:

@@ -10,6 +10,7 @@ def require_migrated_database(arguments: list[str]) -> None:
     """Check the database before ``runserver`` does. It would fail in a thread, with a traceback."""
     if os.environ.get("RUN_MAIN") or any(re.match("-h|--help|--settings", argument) for argument in arguments):
         return
+    # manage.py imports this module for every command, also for those that need no Django.
     import django
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
@@ -22,8 +23,8 @@ def require_migrated_database(arguments: list[str]) -> None:
 
 
 def database_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that `explain` explains. Django is imported only now."""
-    from django.db import DatabaseError, InterfaceError
+    """Return the exceptions that `explain` explains."""
+    from django.db import DatabaseError, InterfaceError  # As above: only a command that failed needs it.
 
     return DatabaseError, InterfaceError
 

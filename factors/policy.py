@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from factors.models import Passkey, Totp
 from factors.service import passkeys, recovery_codes, totp
-from tokens.database.statements import Read
+from tokens.service.public import Read
 from tokens.sessions import MoreNeeded, Open, is_device_trusted
 
 ENOUGH = {"mfa", "otp"}

@@ -38,6 +38,12 @@ resolvers.Local = threading.local  # type: ignore[assignment, misc]
 # this function, which reads the regular expression of a path. Its result depends on nothing else.
 resolvers.normalize = cached(resolvers.normalize)
 
+# The same examples in every run, so that no run fails by chance, and no limit of time for one of them.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+# Other examples in every run: they look for more.
+hypothesis.settings.register_profile("other", deadline=None)
+hypothesis.settings.load_profile("same")
+
 NO_PARAMETERS = SimpleNamespace(params={})
 NEEDS_DATABASE = {"db", "transactional_db", "user", "admin_user", "admin_client"}
 COMMITTING = {"transactional_db", "live_server", "django_db_reset_sequences", "django_db_serialized_rollback"}

@@ -132,6 +132,36 @@ def test_the_protocol_reads_no_clock_and_does_no_input_or_output():
         assert not names & {"now", "utcnow", "today", "open", "print"}, path
 
 
+def test_an_import_inside_a_function_says_why_it_is_there():
+    """A comment says why, on its line or above. An import that only avoids a circle would have no reason to give.
+
+    Two kinds need no comment. Django wants some imports in `ready`, and the docstrings of two modules say why.
+    """
+    say_so_themselves = {"config/description.py", "tokens/testing/plugin.py"}
+    found = []
+    for folder in ("tokens", "accounts", "factors", "config"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text()
+            lines = text.splitlines()
+            functions = [
+                node
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "ready"
+            ]
+            starts = {
+                node.lineno
+                for function in functions
+                for node in ast.walk(function)
+                if isinstance(node, ast.Import | ast.ImportFrom)
+            }
+            # Several imports in a row have one comment.
+            for number in sorted(start for start in starts if start - 1 not in starts):
+                above, line = lines[number - 2 : number]
+                if "#" not in line and not above.lstrip().startswith("#"):
+                    found.append((str(path.relative_to(ROOT)), number))
+    assert {path for path, _number in found} == say_so_themselves, found
+
+
 def test_rows_of_sessions_are_locked_and_deleted_by_the_services_only():
     """Locks and deletions elsewhere would not keep the order of locks (`tokens.service.users`)."""
     writes = {"_raw_delete", "bulk_create", "bulk_update", "select_for_update", "update_or_create", "get_or_create"}

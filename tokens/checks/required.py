@@ -69,7 +69,7 @@ def _passwords_alone() -> Iterator[CheckMessage]:
     """Yield a warning if REST framework takes a password with each request, as it does by default."""
     if not apps.is_installed("rest_framework"):
         return
-    from rest_framework.settings import api_settings
+    from rest_framework.settings import api_settings  # A project may have no REST framework.
 
     classes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
     if any(BASIC in (base.__name__ for base in found.__mro__) for found in classes):

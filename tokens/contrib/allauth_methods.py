@@ -79,7 +79,7 @@ def _methods_of(record: dict[str, Any], user: Any) -> Iterator[str]:
 
 def _is_backup_eligible(record: dict[str, Any], user: Any) -> bool:
     """Return whether the key of a passkey can be copied to other devices (WebAuthn section 6.1.3)."""
-    from allauth.mfa.models import Authenticator
+    from allauth.mfa.models import Authenticator  # A project may have django-allauth without its `allauth.mfa`.
 
     passkey = Authenticator.objects.filter(pk=record.get("id"), user=user, type=Authenticator.Type.WEBAUTHN).first()
     return passkey is not None and passkey.wrap().authenticator_data.is_backup_eligible()

@@ -43,7 +43,7 @@ def _must_be_confirmed(request: Any, user: Any) -> bool:
     """Return whether django-allauth requires it. It has a setting of its own for sign-ins by another site."""
     rule = app_settings.EMAIL_VERIFICATION
     if apps.is_installed("allauth.socialaccount") and hasattr(request, "session"):
-        from allauth.socialaccount import app_settings as of_social
+        from allauth.socialaccount import app_settings as of_social  # A part of django-allauth that may be missing.
 
         if any(record.get("method") == "socialaccount" for record in get_authentication_records(request, user)):
             rule = of_social.EMAIL_VERIFICATION
@@ -51,6 +51,7 @@ def _must_be_confirmed(request: Any, user: Any) -> bool:
 
 
 def _has_second_factor(user: Any) -> bool:
+    # A part of django-allauth that may be missing.
     from allauth.mfa.models import Authenticator
     from allauth.mfa.utils import is_mfa_enabled
 
@@ -59,6 +60,6 @@ def _has_second_factor(user: Any) -> bool:
 
 def _is_trusted(request: Any, user: Any) -> bool:
     """Return whether django-allauth trusts this browser (MFA_TRUST_ENABLED), and asks it for no second factor."""
-    from allauth.mfa.internal.flows.trust import is_trusted_browser
+    from allauth.mfa.internal.flows.trust import is_trusted_browser  # As above.
 
     return bool(is_trusted_browser(request, user))

@@ -29,7 +29,7 @@ def guard() -> None:
         _replace(basic, name, _of_request)
     _replace(authentication.RemoteUserAuthentication, "authenticate", _of_request)
     if apps.is_installed("rest_framework.authtoken"):
-        from rest_framework.authtoken.serializers import AuthTokenSerializer
+        from rest_framework.authtoken.serializers import AuthTokenSerializer  # It imports its app's models.
 
         _replace(AuthTokenSerializer, "validate", _of_token)
 

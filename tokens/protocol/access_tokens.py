@@ -251,7 +251,7 @@ class Codec:
     def _verified(self, text: str) -> AccessToken:
         if len(text) > MAX_LENGTH or not _SHAPE.fullmatch(text) or not is_canonical(text.rpartition(".")[2]):
             raise InvalidAccessToken
-        import jwt
+        import jwt  # As above.
 
         try:
             header = jwt.get_unverified_header(text)

@@ -95,7 +95,7 @@ class Proof:
 
     def verify(self, jwk: Mapping[str, str], algorithm: str) -> None:
         """Verify the proof with the session's key. A key in the header is ignored. Raise `InvalidProof`."""
-        import jwt
+        import jwt  # Slow to import, and most processes verify no proof.
 
         if self.unverified_header.get("typ") != TYPE:
             raise InvalidProof
@@ -255,7 +255,7 @@ def _bare(header: str) -> str:
 
 def _public_key(jwk: Any, algorithm: str) -> dict[str, str]:
     """Return the required members of a JWK, if it is a public key for this algorithm. Raise `InvalidProof`."""
-    import jwt
+    import jwt  # As in `Proof.verify`.
 
     wanted = {"kty": "EC", "crv": "P-256"} if algorithm == ES256 else {"kty": "RSA"}
     names = ("kty", "crv", "x", "y") if algorithm == ES256 else ("kty", "n", "e")

@@ -28,4 +28,6 @@ What is recorded, limited and shown:
 - `throttles`: counts what may not happen too often.
 - `queries`: reads sessions. `overview`: how many there are. `method_labels`: words for authentication methods.
 - `purge`: deletes what is past its retention. `reporting`: the progress of management commands.
+
+`public` is what `accounts` and `factors` import of these modules, besides `tokens.sessions`.
 """

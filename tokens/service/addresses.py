@@ -2,8 +2,6 @@
 
 A model may have another name for the field, or none. Many, such as Django's ``auth.User``, neither make addresses
 unique nor compare them without case. An address that several users share belongs to none of them here.
-
-This module imports no model of `tokens`, so that `accounts` can use it without the app `tokens`.
 """
 
 from typing import Any

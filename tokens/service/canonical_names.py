@@ -14,14 +14,16 @@ def canonical(name: str) -> str:
 
     Case is folded between two normalisations to NFKC. The domain of an address is mapped by UTS 46 instead, without
     transitional processing, and a label in Punycode is decoded. A domain that UTS 46 refuses is treated like other
-    text.
+    text. If its folded text is a domain that UTS 46 takes, that one is meant: the canonical name of a canonical name is
+    itself.
     """
     normalised = unicodedata.normalize("NFKC", name).strip()
     local, at, domain = normalised.rpartition("@")
     try:
         return f"{_folded(local)}{at}{canonical_domain(domain)}" if at else _folded(normalised)
     except InvalidDomain:
-        return _folded(normalised)
+        folded = _folded(normalised)
+        return folded if folded == normalised else canonical(folded)
 
 
 class InvalidDomain(ValueError):

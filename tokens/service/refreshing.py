@@ -34,6 +34,7 @@ from tokens.service import (
     queries,
     required_factors,
     rotation_statement,
+    throttles,
     user_rules,
 )
 from tokens.service.auth_hash import renewed_digest
@@ -142,6 +143,17 @@ def _refresh(
             if answer := carry_out(row, presented, client):
                 return answer
     raise OperationalError("a refresh lost every race for its row")
+
+
+def throttle(answer: IssuedTokens | Refusal, client: Client) -> None:
+    """Count a repetition for its session, and a rejection for the client's networks. Raise `Throttled`.
+
+    A rotation is not counted. An honest client seldom needs the others.
+    """
+    if isinstance(answer, Refusal):
+        throttles.take(*throttles.of_networks("refresh_network", client.ip))
+    elif answer.decision is Decision.REPEAT:
+        throttles.take(throttles.Tally("refresh_session", str(answer.session.id)))
 
 
 def choose_by_device(texts: Sequence[str], client: Client) -> str:

@@ -9,8 +9,6 @@ every `EVERY` seconds, for a log. A short task has neither. With ``--verbosity 0
 rows that it was asked to list.
 
 Ctrl-C ends a command with `INTERRUPTED`, and a message that says what was done until then.
-
-This module imports no model of `tokens`, so that `accounts` can use it without the app `tokens`.
 """
 
 import os
@@ -157,6 +155,6 @@ def is_confirmed(command: BaseCommand, question: str) -> bool:
 
 def _bar(name: str, total: int | None, stream: Any) -> Any:
     """Return a progress bar of tqdm, which must be there. Django's wrapper of the stream would add line ends."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # An extra, which may be missing.
 
     return tqdm(total=total, desc=name, unit=" rows", delay=BAR_AFTER, file=getattr(stream, "_out", stream))

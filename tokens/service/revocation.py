@@ -5,6 +5,7 @@ committed when these functions return, unless the caller has a transaction open.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,12 +17,19 @@ from tokens import metrics
 from tokens.database.expressions import DatabaseNow
 from tokens.database.transactions import clock, durable, writer
 from tokens.models import RefreshToken, RefreshTokenQuerySet, Revocation, SecurityEvent
+from tokens.protocol.access_tokens import AccessToken, instant
 from tokens.service import devices, events
 from tokens.service.client import Client
 from tokens.service.revocation_feed import current_feed
 
 BATCH = 1000
 """Sessions that one transaction ends."""
+
+SIGNS_OUT_FOR = timedelta(days=1)
+"""For so long after it has expired, an access token ends its session.
+
+With a longer time, every log that contains access tokens would let its readers sign users out.
+"""
 
 _KINDS = {
     RefreshToken.Reason.REUSE: SecurityEvent.Kind.REUSE_DETECTED,
@@ -78,11 +86,24 @@ def revoke(
     return [row.id for row in _revoke(sessions, reason, by, client, note)]
 
 
+def may_sign_out(token: AccessToken, *, is_held: bool = False) -> bool:
+    """Return whether an access token may end its session, if it is not too old. Services must not sign users out.
+
+    ``is_held`` as in `sign_out`.
+    """
+    return is_held or not token.for_services
+
+
+def is_too_old(token: AccessToken) -> bool:
+    """Return whether an access token expired more than `SIGNS_OUT_FOR` ago."""
+    return datetime.now(UTC) >= instant(token.expires_at) + SIGNS_OUT_FOR
+
+
 def sign_out(session_id: UUID, client: Client, *, is_held: bool) -> None:
     """End the session of a person who signs out.
 
-    ``is_held``: whether the client has shown a refresh token of the session. A sign-out in
-    an impersonation also signs the actor out, if the client has shown one or is on the actor's device.
+    ``is_held``: whether the client has shown a refresh token of the session. A sign-out in an impersonation also signs
+    the actor out, if the client has shown one or is on the actor's device.
     """
     for row in _revoke(RefreshToken.objects.filter(id=session_id), RefreshToken.Reason.SIGNED_OUT, client=client):
         if row.actor_session_id is not None and (is_held or devices.is_held(row.device, client, row.now)):

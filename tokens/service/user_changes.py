@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.dispatch import receiver
 
 from tokens.conf import token_settings
 from tokens.database.expressions import Ago, DatabaseNow
@@ -23,7 +24,8 @@ from tokens.models import Device, RefreshToken, Rehash, Revocation, SecurityEven
 from tokens.service import auth_hash, devices, events, opening, queries, triggers, trust, users
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
-from tokens.service.revocation import end_everything_granted_to, revoke_all
+from tokens.service.revocation import end_everything_granted_to, revoke, revoke_all
+from tokens.service.revocation_feed import users_changed
 from tokens.service.user_rules import may_act
 
 _Reason = RefreshToken.Reason
@@ -60,6 +62,19 @@ def end_all(user: Any, reason: RefreshToken.Reason, client: Client, note: str = 
     end_everything_granted_to(user)
 
 
+def end_elsewhere(user: Any, session_id: UUID, client: Client) -> None:
+    """End the user's sessions except this one, and forget the user's other devices. The password stays."""
+    trust.end(user=user.pk)
+    devices.forget_others(user, client, session_id)
+    revoke_all(queries.live_sessions(user).exclude(id=session_id), _Reason.ENDED_BY_USER, user=user, client=client)
+
+
+def end_one(user: Any, session_id: UUID, client: Client) -> None:
+    """End one of the user's sessions, and the trust in its device."""
+    trust.end(user=user.pk, refresh_tokens__id=session_id)
+    revoke(RefreshToken.objects.filter(id=session_id), _Reason.ENDED_BY_USER, client=client)
+
+
 def end_deactivated(user: Any) -> None:
     """End the sessions of a user who was saved as inactive."""
     trust.end(user=user.pk)
@@ -92,7 +107,8 @@ def end_deleted(user: Any) -> None:
         rows._raw_delete(alias)
 
 
-def end_outdated(subjects: Iterable[str]) -> list[UUID]:
+@receiver(users_changed)
+def end_outdated(subjects: Iterable[str], **kwargs: Any) -> list[UUID]:
     """End the sessions of these users that are not valid any more. ``subjects`` are primary keys, as text.
 
     Return the sessions that were ended, here or by another process, so long ago that access tokens may be valid.

@@ -34,7 +34,7 @@ def clock(at: datetime | None = None) -> Iterator[Clock]:
     """Let the time stand still in the block, at this time, or at the present. Yield the `Clock` that moves it."""
     require_tests()
     try:
-        import time_machine
+        import time_machine  # Only this function needs it.
     except ModuleNotFoundError as error:
         error.add_note("tokens.testing.clock needs it: pip install time-machine. tokens.testing.age does without.")
         raise

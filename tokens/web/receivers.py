@@ -4,9 +4,7 @@ A receiver only notes a sign-in or sign-out on the exchange. `tokens.web.after_v
 of ``ATOMIC_REQUESTS``.
 """
 
-from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth import SESSION_KEY, get_user_model
@@ -22,7 +20,6 @@ from tokens.conf import BODY
 from tokens.database.transactions import clock, writer
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import auth_hash, events, throttles, triggers, user_changes
-from tokens.service.revocation_feed import users_changed
 from tokens.web import methods, tenants
 from tokens.web.attempts import attempt
 from tokens.web.django import django_session, last_login
@@ -174,12 +171,6 @@ def install_triggers(*, app_config: Any, using: str, **kwargs: Any) -> None:
     labels = {RefreshToken._meta.app_label, get_user_model()._meta.app_label}
     if app_config.label in labels and using == writer(RefreshToken) and triggers.has_tables(using):
         triggers.install(using)
-
-
-@receiver(users_changed)
-def end_outdated_sessions(*, subjects: Sequence[str], **kwargs: Any) -> list[UUID]:
-    """End the sessions of changed users that are not valid any more, and return their ids."""
-    return user_changes.end_outdated(subjects)
 
 
 def _stored_password(model: Any, user: Any, using: str) -> str | None:

@@ -18,7 +18,7 @@ from django.db import router, transaction
 
 from accounts import addresses, users
 from accounts.models import CanonicalAddress
-from tokens.service.reporting import Report, counted
+from tokens.service.public import Report, counted
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandParser
 
 from accounts.service import pending_changes, registration
-from tokens.service.reporting import Report, counted
+from tokens.service.public import Report, counted
 
 PURGES = {"registrations": registration, "pending changes": pending_changes}
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from factors.service import totp
-from tokens.service.reporting import Report, counted
+from tokens.service.public import Report, counted
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from django.core.management import BaseCommand, CommandError
 from factors.models import MAX_REASON
 from factors.service import resetting
 from tokens import sessions
-from tokens.service.reporting import Report, counted, is_confirmed
+from tokens.service.public import Report, counted, is_confirmed
 
 
 class Command(BaseCommand):

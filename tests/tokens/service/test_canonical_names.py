@@ -35,3 +35,7 @@ def test_these_are_different(first, second):
 @given(st.text() | st.emails() | st.builds("{}@xn--{}".format, st.text(), st.text()))
 def test_every_text_has_one(name):
     assert canonical(canonical(name)) == canonical(name)
+
+
+def test_a_domain_that_is_refused_can_be_one_that_is_taken_when_it_is_folded():
+    assert canonical("a@XN--0ß") == canonical("a@xn--0ss") == "a@夲"

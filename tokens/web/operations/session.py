@@ -19,13 +19,11 @@ from tokens.conf import BODY
 from tokens.database.transactions import durable, writer
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import instant
-from tokens.protocol.rotation import Decision
-from tokens.service import devices, queries, reauthentication, refreshing, revocation, throttles, trust, users
+from tokens.service import devices, queries, reauthentication, refreshing, user_changes, users
 from tokens.service.impersonation import ImpersonationRefused
 from tokens.service.issuing import IssuedTokens
 from tokens.service.opening import Proved
 from tokens.service.refreshing import Refusal
-from tokens.service.throttles import Tally
 from tokens.service.users import SessionEnded, UserChanged
 from tokens.web import methods, possession, sign_in_policy
 from tokens.web.django import django_session, session_data, withheld_session
@@ -74,19 +72,14 @@ def sign_in(request: HttpRequest, user: Any, issued: IssuedTokens, backend: str 
 
 
 def refresh(request: HttpRequest, presented: Presented) -> IssuedTokens | Refusal:
-    """Refresh a session by its refresh token. Raise `Throttled` after too many rejections or repetitions.
-
-    A rotation is not throttled. Rejections and repetitions are, because an honest client seldom needs them.
-    """
+    """Refresh a session by its refresh token. Raise `Throttled` after too many rejections or repetitions."""
     exchange, client = required_exchange(request), client_of(request)
     text, modes, old_name, others = presented
     answer = refreshing.refresh(text, modes, client, old_name=old_name, others=others)
+    refreshing.throttle(answer, client)
     if isinstance(answer, IssuedTokens):
-        if answer.decision is Decision.REPEAT:
-            throttles.take(Tally("refresh_session", str(answer.session.id)))
         exchange.issue(answer)
         return answer
-    throttles.take(*throttles.of_networks("refresh_network", client.ip))
     if answer.bound:
         exchange.bound = answer.bound
     elif answer.definite and presented.modes != IN_BODY:
@@ -115,12 +108,10 @@ def refresh_by_django_session(request: HttpRequest) -> IssuedTokens | None:
     ):
         return None
     answer = django_session.refresh_by_django_session(request)
+    refreshing.throttle(answer, client_of(request))
     if isinstance(answer, IssuedTokens):
-        if answer.decision is Decision.REPEAT:
-            throttles.take(Tally("refresh_session", str(answer.session.id)))
         exchange.issue(answer)
         return answer
-    throttles.take(*throttles.of_networks("refresh_network", client_of(request).ip))
     if answer.definite and not answer.bound:
         exchange.reject()
         exchange.has_ended = True
@@ -210,9 +201,7 @@ def revoke(request: HttpRequest, session_id: UUID, **proof: Unpack[Proof]) -> No
     exchange, is_own = required_exchange(request), session_id == current_id(request)
     if not (is_own and end_own(request, exchange)):
         with change_account(request, **proof) as user:
-            trust.end(user=user.pk, refresh_tokens__id=session_id)
-            sessions = RefreshToken.objects.filter(id=session_id)
-            revocation.revoke(sessions, RefreshToken.Reason.ENDED_BY_USER, client=client_of(request))
+            user_changes.end_one(user, session_id, client_of(request))
     if is_own:
         exchange.sign_out()
         request.session.flush()
@@ -225,10 +214,7 @@ def sign_out_elsewhere(request: HttpRequest, **proof: Unpack[Proof]) -> None:
     """
     session_id: Any = current_id(request)
     with change_account(request, **proof) as user:
-        trust.end(user=user.pk)
-        devices.forget_others(user, client_of(request), session_id)
-        others = queries.live_sessions(user).exclude(id=session_id)
-        revocation.revoke_all(others, RefreshToken.Reason.ENDED_BY_USER, user=user, client=client_of(request))
+        user_changes.end_elsewhere(user, session_id, client_of(request))
 
 
 def rename_device(request: HttpRequest, row: RefreshToken, name: str, **proof: Unpack[Proof]) -> None:

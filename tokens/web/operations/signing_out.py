@@ -2,14 +2,13 @@
 
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from django.http import HttpRequest
 
 from tokens.conf import codec
-from tokens.protocol.access_tokens import InvalidAccessToken, instant
+from tokens.protocol.access_tokens import InvalidAccessToken
 from tokens.service import refreshing, revocation
 from tokens.web import possession
 from tokens.web.django import session_data
@@ -20,19 +19,13 @@ from tokens.web.http.client import client_of
 from tokens.web.http.cookies import Presented
 from tokens.web.http.origins import is_cross_origin, is_unsafe
 
-SIGNS_OUT_FOR = timedelta(days=1)
-"""For so long after it has expired, an access token ends its session.
-
-With a longer time, every log that contains access tokens would let its readers sign users out.
-"""
-
 
 def sign_out(request: HttpRequest, exchange: Exchange) -> None:
     """End the session of this request, if there is one. The response deletes the cookies.
 
     The session goes on if the request has only an access token for services, because services must not sign users out.
-    An access token that has expired within `SIGNS_OUT_FOR` ends its session too, because in mode ``scoped`` a page gets
-    no refresh token.
+    An access token that has expired within `revocation.SIGNS_OUT_FOR` ends its session too, because in mode ``scoped``
+    a page gets no refresh token.
     """
     if exchange.access is not None:
         end_own(request, exchange)
@@ -46,7 +39,7 @@ def sign_out(request: HttpRequest, exchange: Exchange) -> None:
 def end_own(request: HttpRequest, exchange: Exchange) -> bool:
     """End the session of this request, and return whether the request may end it."""
     access, is_held = exchange.access, possession.has_refresh_token(request)
-    if access is None or (access.for_services and not is_held):
+    if access is None or not revocation.may_sign_out(access, is_held=is_held):
         return False
     revocation.sign_out(access.session_id, client_of(request), is_held=is_held)
     return True
@@ -66,8 +59,8 @@ def _named_by_access(request: HttpRequest) -> _Named | None:
         exchange = exchange_of(request)  # A test's client signs out without the middleware.
         by_bearer = exchange is not None and exchange.by_bearer
         token = codec().loads_expired((bearer_token(request) if by_bearer else cookies.read_access(request)) or "")
-        if not token.for_services:
-            return _Named(token.session_id, datetime.now(UTC) >= instant(token.expires_at) + SIGNS_OUT_FOR)
+        if revocation.may_sign_out(token):
+            return _Named(token.session_id, revocation.is_too_old(token))
     return None
 
 
@@ -80,8 +73,8 @@ def sign_out_presented(request: HttpRequest, presented: Presented | None) -> boo
     """End the sessions that a request names. The response deletes the cookies.
 
     A session is named by a refresh token of any generation, or by an access token that has not expired more than
-    `SIGNS_OUT_FOR` ago. The session of the request ends too if only Django's session names it. Return False if a
-    session goes on because only an older access token names it.
+    `revocation.SIGNS_OUT_FOR` ago. The session of the request ends too if only Django's session names it. Return False
+    if a session goes on because only an older access token names it.
     """
     exchange = required_exchange(request)
     ended, is_sure = _end_presented(request, presented)
