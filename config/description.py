@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 @csrf_exempt
 def schema(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the description of the API (OpenAPI), in the language and format that the client asks for."""
     from config.schema import Schema
 
     return Schema.as_view()(request)
@@ -18,6 +19,7 @@ def schema(request: HttpRequest) -> HttpResponseBase:
 
 @csrf_exempt
 def docs(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the page on which people try the API."""
     from drf_spectacular.views import SpectacularSwaggerSplitView
 
     return SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="config/api_docs.html")(request)

@@ -19,11 +19,13 @@ from tokens.api.public import problems
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Answer 413 to a form with too many fields or bytes, and 400 to any other malformed request."""
     too_large = isinstance(exception, RequestDataTooBig)
     return problems.respond(request, problems.PAYLOAD_TOO_LARGE if too_large else problems.MALFORMED)
 
 
 def permission_denied(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Answer 403 if a view raises `PermissionDenied`."""
     return problems.respond(request, problems.PERMISSION_DENIED)
 
 
@@ -36,6 +38,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Answer 404 if no URL fits, or a view raises `Http404`."""
     return problems.respond(request, problems.NOT_FOUND)
 
 

@@ -292,6 +292,7 @@ def on_pages(found: Mapping[str, sessions.Factor]) -> dict[str, sessions.Factor]
 
 
 def is_there(name: str) -> bool:
+    """Return whether the project has a URL of this name."""
     try:
         return bool(reverse(name))
     except NoReverseMatch:

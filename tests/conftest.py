@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache as cached
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
 import pytest
 from django.core.cache import cache
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from django.urls import resolvers
 from django.utils import translation
 from pytest_django.plugin import DjangoDbBlocker
@@ -50,6 +51,11 @@ COMMITTING = {"transactional_db", "live_server", "django_db_reset_sequences", "d
 """The fixtures of tests that are not rolled back, besides the marker ``django_db`` with an argument."""
 SLOW = ("browser", "scale", "faults", "exhaustive", "gettext", "long")
 """The markers of tests that are not ``quick``."""
+NOT_DAILY = tuple(
+    Path(__file__).parent / folder
+    for folder in ("attacks", "benchmarks", "browser", "clients", "examples", "faults", "foreign", "scale")
+)
+"""Folders without ``quick`` tests. They attack the whole, or start other programs."""
 LESS_OFTEN = (Client, "db"), (AsyncBrowser, "signed_cookies")
 """Kinds of server with engines of Django's sessions that only the exhaustive run has. The others have each of both."""
 ONCE_BY_DEFAULT = (
@@ -99,6 +105,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database", names, indirect=True, scope="session")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import tests that ``-m quick`` would leave out. Each process would take seconds for that."""
+    return True if config.option.markexpr == "quick" and collection_path in NOT_DAILY else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests for daily work: those without another marker, on PostgreSQL if they run on both databases.
 
@@ -111,7 +122,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_on_each = "database" in parameters and not item.get_closest_marker("only_on")
         is_again = parameters.get("database") == "sqlite" and not item.get_closest_marker("only_on")
         if not is_again and not any(map(item.get_closest_marker, SLOW)):
-            item.add_marker("quick")
+            if not any(folder in item.path.parents for folder in NOT_DAILY):
+                item.add_marker("quick")
             at_length = item.get_closest_marker("at_length_on")
             if (
                 is_on_each
@@ -141,10 +153,17 @@ def databases(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
     Each is created when it is first used, and removed at the end.
     """
     worker = getattr(request.config, "workerinput", {}).get("workerid", "")
-    with django_db_blocker.unblock():
-        found = Databases(f"_{worker}" if worker else "")
+    found = Databases(f"_{worker}" if worker else "")
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        # Django's own method flushes each database of the test.
+        patch.setattr(TransactionTestCase, "_fixture_teardown", _empty_databases)
         yield found
         found.destroy()
+
+
+def _empty_databases(test: Any) -> None:
+    for alias in test._databases_names(include_mirrors=False):
+        Databases.empty(alias)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from tests.postgresql import start_server
 from tests.settings import PG_URL, SCRATCH
 
 NAMES = ("sqlite", "postgresql")
+KEPT = {"django_migrations", "django_content_type", "auth_permission"}
+"""The tables whose rows belong to the schema: ``manage.py migrate`` fills them."""
 
 
 class Databases:
@@ -67,6 +69,26 @@ class Databases:
         for server in self._servers:
             server.cleanup()
         shutil.rmtree(SCRATCH, ignore_errors=True)
+
+    @staticmethod
+    def empty(alias: str) -> None:
+        """Delete the rows that a test has committed.
+
+        Django's ``flush`` takes fifteen times as long, because it gives each table a new file and writes the rows in
+        `KEPT` again.
+        """
+        connection = connections[alias]
+        with connection.cursor() as cursor:
+            # In this order, because a trigger on sessions writes to the table of revocations.
+            tables = sorted({*connection.introspection.table_names(cursor)} - KEPT)
+            deletions = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]  # noqa: S608
+            if connection.vendor == "postgresql":
+                # They are one transaction, at whose end PostgreSQL checks the foreign keys.
+                cursor.execute("; ".join(deletions))
+            else:
+                with connection.constraint_checks_disabled():
+                    for deletion in deletions:
+                        cursor.execute(deletion)
 
     def _install(self, config: dict[str, Any]) -> None:
         connections.close_all()

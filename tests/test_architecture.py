@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.test import override_settings
 from django.utils.module_loading import import_string
 
 import tokens.api.public
+import tokens.service.public
 import tokens.sessions
 from tests.measures import structure
 
@@ -42,6 +44,10 @@ PUBLIC_FACTORS = """
     of_user offered page_after_sign_in
 """
 PUBLIC_PENDING = "WrongAnswer answer_here offered_here options_here trust_offered_here user_name_here"
+PUBLIC_SERVICE = """
+    InvalidDomain Read Report address_field address_of are_found_by_the_model canonical canonical_domain counted holder
+    holders is_confirmed no_such_account
+"""
 MOVED = {
     "tokens.operators.middleware": "tokens.monitoring.middleware",
     "tokens.cors.CorsMiddleware": "tokens.web.cors.CorsMiddleware",
@@ -162,6 +168,48 @@ def test_an_import_inside_a_function_says_why_it_is_there():
     assert {path for path, _number in found} == say_so_themselves, found
 
 
+def test_every_public_function_says_what_it_does():
+    found = []
+    for folder in ("tokens", "accounts", "factors", "config"):
+        for path in (ROOT / folder).rglob("*.py"):
+            functions = [
+                node
+                for node in ast.parse(path.read_text()).body
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+            ]
+            if path.parent.name != "migrations":
+                found += [f"{path.name}: {node.name}" for node in functions if not ast.get_docstring(node)]
+    assert found == []
+
+
+def test_the_protocol_runs_without_settings_and_without_django():
+    script = """
+        import sys
+        sys.modules["django"] = None  # An import of Django raises ImportError.
+        from datetime import UTC, datetime, timedelta
+        from uuid import UUID
+        from tokens.protocol import access_tokens, dbsc, keys, methods, refresh_tokens, rotation
+
+        ring, now, hour = keys.derive(["x" * 64]), datetime(2030, 1, 1, tzinfo=UTC), timedelta(hours=1)
+        codec = access_tokens.Codec(ring, "https://example.org", "https://example.org", "browser")
+        text, _ = codec.dumps(
+            subject="1", session_id=UUID(int=1), generation=7, now=now, lifetime=hour, session_ends_at=now + hour,
+            authenticated_at=now, methods=["pwd"],
+        )
+        assert codec.loads(text, now).generation == 7
+        (key_id, key), *_ = ring.mac_keys.items()
+        presented = refresh_tokens.dumps(refresh_tokens.RefreshToken(UUID(int=1), bytes(16), 7), key_id, key)
+        policy = rotation.Policy(timedelta(seconds=30), timedelta(seconds=10), 5)
+        generation = refresh_tokens.loads(presented, ring.mac_keys).generation
+        answer = rotation.decide(rotation.State(7, now), generation, now + hour, policy)
+        assert answer is rotation.Decision.ROTATE, answer
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(script)], cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_rows_of_sessions_are_locked_and_deleted_by_the_services_only():
     """Locks and deletions elsewhere would not keep the order of locks (`tokens.service.users`)."""
     writes = {"_raw_delete", "bulk_create", "bulk_update", "select_for_update", "update_or_create", "get_or_create"}
@@ -237,9 +285,10 @@ def test_one_place_opens_sessions_for_sign_ins():
         (tokens.sessions, PUBLIC_SESSIONS),
         (tokens.sessions.factors, PUBLIC_FACTORS),
         (tokens.sessions.pending, PUBLIC_PENDING),
+        (tokens.service.public, PUBLIC_SERVICE),
         (tokens.api.public, PUBLIC_API),
     ],
-    ids=["sessions", "sessions.factors", "sessions.pending", "api"],
+    ids=["sessions", "sessions.factors", "sessions.pending", "service", "api"],
 )
 def test_a_public_module_has_these_names(module, names):
     assert sorted(module.__all__) == sorted(names.split())

@@ -98,11 +98,13 @@ _last_purge = Question(last_run)
 
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
+    """Answer 200: this process handles requests. The database is not asked."""
     return HttpResponse("live\n", content_type=TEXT, headers=NO_STORE)
 
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
+    """Answer 200 if the database answers and all migrations are applied, and else 503."""
     try:
         is_ready = _readiness.answer()
     except (Error, TimeoutError):
@@ -114,6 +116,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def show_metrics(request: HttpRequest) -> HttpResponse:
+    """Answer with the metrics of all processes of this node, in Prometheus's text format."""
     return HttpResponse(metrics.exposition(_of_the_database()), content_type=metrics.CONTENT_TYPE, headers=NO_STORE)
 
 
@@ -122,6 +125,7 @@ VIEWS: dict[str, View] = {"/health/live": live, "/health/ready": ready, "/metric
 
 @sync_and_async_middleware
 def middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Answer the paths in `VIEWS` before any other middleware, to the clients that may have them."""
     if iscoroutinefunction(get_response):
 
         async def amiddleware(request: HttpRequest) -> HttpResponseBase:

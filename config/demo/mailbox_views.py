@@ -24,12 +24,14 @@ RIGHTS = "allow-popups allow-popups-to-escape-sandbox"
 @require_safe
 @never_cache
 def show_mailbox(request: HttpRequest) -> HttpResponse:
+    """List the mails that this process has caught."""
     return render(request, "demo/mailbox.html", {"mails": mailbox.newest_first(), "kept": mailbox.KEPT})
 
 
 @require_safe
 @never_cache
 def show_mail(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one mail as text, and its HTML in a frame."""
     response = render(request, "demo/mailbox_mail.html", {"mail": _found(number), "rights": RIGHTS})
     response[csp.HEADER] = csp.policy(frame_src="'self'")
     return response
@@ -39,6 +41,7 @@ def show_mail(request: HttpRequest, number: int) -> HttpResponse:
 @never_cache
 @xframe_options_sameorigin
 def show_html(request: HttpRequest, number: int) -> HttpResponse:
+    """Answer with the HTML of a mail, in a sandbox without scripts."""
     html = _found(number).html
     response = HttpResponse(html)
     response[csp.HEADER] = (

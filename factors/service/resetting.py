@@ -44,6 +44,7 @@ def waiting() -> QuerySet[FactorReset]:
 
 
 def is_superuser(user: Any) -> bool:
+    """Return whether the user is a superuser. A user model may have no such field."""
     return bool(getattr(user, "is_superuser", False))
 
 

@@ -218,15 +218,18 @@ def text_of(moment: datetime) -> str:
 
 
 def user_data(user: Any) -> dict[str, Any]:
+    """Return the user, as the API shows them to themselves."""
     field = address_field()
     return {"id": str(user.pk), "email": None if field is None else getattr(user, field)}
 
 
 def actor_data(actor: Any) -> dict[str, Any] | None:
+    """Return the person who impersonates the user, as the API shows them. None: nobody does."""
     return None if actor is None else {"id": str(actor.pk), "name": actor.get_username()}
 
 
 def session_data(session: RefreshToken, current: UUID | None) -> dict[str, Any]:
+    """Return a session, as the API shows it to its user. ``current`` is the id of the session of the request."""
     amr = session.amr
     return {
         "id": str(session.id),
@@ -255,6 +258,7 @@ def who_data(user: Any, session: RefreshToken | None, access: AccessToken | None
 
 
 def service_token_data(text: str, access: AccessToken) -> dict[str, Any]:
+    """Return an access token for services as an answer of OAuth 2.0 (RFC 6749 section 5.1)."""
     return {
         "access_token": text,
         "token_type": "Bearer",
