@@ -102,6 +102,7 @@ def imports_of(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("debug", ["true", "false"], ids=["DEBUG on", "DEBUG off"])
 def test_the_project_starts_without_the_demo(tmp_path, debug):
     """A project can delete the folder. It would otherwise be part of every server."""

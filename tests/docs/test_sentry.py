@@ -84,6 +84,7 @@ def reported(collector: HTTPServer, block: str) -> str:
     return "\n".join(collector.received)  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_a_report_names_the_error_and_has_no_secret(collector):
     report = reported(collector, SENTRY.text)
     assert '"type":"ValueError"' in report

@@ -24,6 +24,7 @@ sys.exit(check_factors()[0].msg)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("missing", [("fido2",), ("pyotp", "segno")], ids=" and ".join)
 @pytest.mark.parametrize(
     "code",

@@ -22,7 +22,7 @@ from tokens.models import Device, RefreshToken
 from tokens.service import impersonation
 from tokens.service.devices import OWN_BUDGETS, with_own_budget
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 WITHOUT_METHODS = "0018_backend"
 

@@ -255,6 +255,7 @@ class TestGoodSignIns:
         assert sign_in(browser_at(AT_HERE), user.email) == 200
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 @pytest.mark.only_on("postgresql")
 def test_two_hundred_users_of_one_network_sign_in_within_ten_minutes(throttled, clock):

@@ -1,5 +1,7 @@
 """``manage.py demo`` prints the addresses that a browser uses, and ``runserver`` serves that of ORIGIN."""
 
+import pytest
+
 from config.demo.management.commands.demo import addresses
 from tests.config.test_environment import run
 
@@ -17,6 +19,7 @@ print(settings.ALLOWED_HOSTS, settings.DEFAULT_FROM_EMAIL)
 """
 
 
+@pytest.mark.long
 def test_are_those_of_origin():
     assert [*addresses("http://localhost:8000", 8000)] == [
         "http://localhost:8000/demo",

@@ -31,7 +31,7 @@ from tokens.service.issuing import IssuedTokens
 from tokens.service.purge import purges
 from tokens.service.user_changes import end_outdated
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
+pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql"), pytest.mark.long]
 
 # An hour before each change: in Newfoundland there is half an hour in the offset, on Lord Howe Island in the change.
 CHANGES = {

@@ -141,6 +141,7 @@ JOBS: dict[str, tuple[tuple[int, int], str, tuple[Any, ...], bool, Any]] = {
 }
 
 
+@pytest.mark.long
 class TestOnPostgreSQL:
     @pytest.mark.parametrize(("row", "job", "arguments", "waits", "expected"), JOBS.values(), ids=JOBS)
     def test_this_commit_waits_or_does_not_wait(self, process, session, waiting, row, job, arguments, waits, expected):

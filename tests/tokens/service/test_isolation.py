@@ -31,7 +31,7 @@ from tokens.models import Device, RefreshToken
 from tokens.protocol.rotation import Decision
 from tokens.service.issuing import IssuedTokens
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql"), pytest.mark.long]
 
 THREADS, ROUNDS = 24, 5
 LEVELS = "repeatable read", "serializable"

@@ -115,6 +115,7 @@ def test_an_authenticated_request_after_the_lag_reads_the_feed_and_nothing_else(
     assert {Revocation._meta.db_table in sql for sql in reads if sql.startswith("SELECT")} == {True}
 
 
+@pytest.mark.long
 @pytest.mark.only_on("postgresql")
 @pytest.mark.usefixtures("without_vacuum")
 class TestUpdatesInPlace:
