@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 
@@ -93,9 +94,24 @@ def test_no_module_of_the_configuration_is_left_out_of_the_contract_about_the_de
     assert modules - {"config.demo", "config.deprecated"} == {name for name in listed if name.startswith("config.")}
 
 
+APPS = ("accounts", "config", "factors", "tokens")
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def nodes_of(path):
+    """The syntax tree of a file, as a flat list of its nodes."""
+    return [*ast.walk(ast.parse(path.read_text()))]
+
+
+def modules_in(*folders):
+    """The modules in these folders of the repository, and in the folders within."""
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
 def imports_of(path):
     """The names of the modules that a file imports, each with what it imports from it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (f"{alias.name}." for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -106,7 +122,7 @@ def imports_of(path):
 @pytest.mark.parametrize("debug", ["true", "false"], ids=["DEBUG on", "DEBUG off"])
 def test_the_project_starts_without_the_demo(tmp_path, debug):
     """A project can delete the folder. It would otherwise be part of every server."""
-    for app in ("accounts", "config", "factors", "tokens"):
+    for app in APPS:
         ignored = shutil.ignore_patterns("demo", "__pycache__") if app == "config" else None
         shutil.copytree(ROOT / app, tmp_path / app, ignore=ignored)
     environment = {"PATH": "", "DJANGO_SETTINGS_MODULE": "config.settings", "DEBUG": debug, "SECRET_KEY": "s3cr-et" * 9}
@@ -117,15 +133,15 @@ def test_the_project_starts_without_the_demo(tmp_path, debug):
 
 
 def test_only_the_tests_of_the_demo_import_it():
-    for path in (ROOT / "tests").rglob("*.py"):
-        imported = [name for name in imports_of(path) if name.startswith(("config.demo.", "tests.config.demo."))]
-        assert not imported or path.is_relative_to(ROOT / "tests/config/demo"), path
+    importing = re.compile(r"^\s*(from|import) (tests\.)?config(\.demo| import demo)", re.MULTILINE)
+    found = [path for path in modules_in("tests") if importing.search(path.read_text())]
+    assert found == [path for path in found if path.is_relative_to(ROOT / "tests/config/demo")] != []
 
 
 @pytest.mark.parametrize("folder", ["service", "database", "conf", "protocol"])
 def test_what_is_below_the_web_knows_no_request_and_no_response(folder):
     web = ("django.http", "django.views", "django.shortcuts", "rest_framework")
-    for path in (ROOT / "tokens" / folder).rglob("*.py"):
+    for path in modules_in(f"tokens/{folder}"):
         assert not [name for name in imports_of(path) if name.startswith(web)], path
 
 
@@ -133,7 +149,7 @@ def test_the_protocol_reads_no_clock_and_does_no_input_or_output():
     outside = ("time.", "os.", "io.", "socket.", "subprocess.", "pathlib.", "urllib.request")
     for path in (ROOT / "tokens/protocol").glob("*.py"):
         assert not [name for name in imports_of(path) if name.startswith(outside)], path
-        called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        called = [node.func for node in nodes_of(path) if isinstance(node, ast.Call)]
         names = {node.attr for node in called if isinstance(node, ast.Attribute)}
         names |= {node.id for node in called if isinstance(node, ast.Name)}
         assert not names & {"now", "utcnow", "today", "open", "print"}, path
@@ -146,40 +162,26 @@ def test_an_import_inside_a_function_says_why_it_is_there():
     """
     say_so_themselves = {"config/description.py", "tokens/testing/plugin.py"}
     found = []
-    for folder in ("tokens", "accounts", "factors", "config"):
-        for path in (ROOT / folder).rglob("*.py"):
-            text = path.read_text()
-            lines = text.splitlines()
-            functions = [
-                node
-                for node in ast.walk(ast.parse(text))
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name != "ready"
-            ]
-            starts = {
-                node.lineno
-                for function in functions
-                for node in ast.walk(function)
-                if isinstance(node, ast.Import | ast.ImportFrom)
-            }
-            # Several imports in a row have one comment.
-            for number in sorted(start for start in starts if start - 1 not in starts):
-                above, line = lines[number - 2 : number]
-                if "#" not in line and not above.lstrip().startswith("#"):
-                    found.append((str(path.relative_to(ROOT)), number))
+    for path in modules_in(*APPS):
+        lines = path.read_text().splitlines()
+        functions = [node for node in nodes_of(path) if isinstance(node, FUNCTION) and node.name != "ready"]
+        inner = [node for function in functions for node in ast.walk(function)]
+        starts = {node.lineno for node in inner if isinstance(node, ast.Import | ast.ImportFrom)}
+        # Several imports in a row have one comment.
+        for number in sorted(start for start in starts if start - 1 not in starts):
+            above, line = lines[number - 2 : number]
+            if "#" not in line and not above.lstrip().startswith("#"):
+                found.append((str(path.relative_to(ROOT)), number))
     assert {path for path, _number in found} == say_so_themselves, found
 
 
 def test_every_public_function_says_what_it_does():
     found = []
-    for folder in ("tokens", "accounts", "factors", "config"):
-        for path in (ROOT / folder).rglob("*.py"):
-            functions = [
-                node
-                for node in ast.parse(path.read_text()).body
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
-            ]
-            if path.parent.name != "migrations":
-                found += [f"{path.name}: {node.name}" for node in functions if not ast.get_docstring(node)]
+    for path in modules_in(*APPS):
+        functions = [node for node in nodes_of(path)[0].body if isinstance(node, FUNCTION)]
+        without = [node.name for node in functions if node.name[0] != "_" and not ast.get_docstring(node)]
+        if path.parent.name != "migrations":
+            found += [f"{path.name}: {name}" for name in without]
     assert found == []
 
 
@@ -215,8 +217,8 @@ def test_rows_of_sessions_are_locked_and_deleted_by_the_services_only():
     """Locks and deletions elsewhere would not keep the order of locks (`tokens.service.users`)."""
     writes = {"_raw_delete", "bulk_create", "bulk_update", "select_for_update", "update_or_create", "get_or_create"}
     found = set()
-    for path in [*(ROOT / "tokens/web").rglob("*.py"), *(ROOT / "tokens/api").rglob("*.py")]:
-        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    for path in modules_in("tokens/web", "tokens/api"):
+        names = {node.attr for node in nodes_of(path) if isinstance(node, ast.Attribute)}
         if names & writes:
             found.add(str(path.relative_to(ROOT)))
     assert found == {"tokens/web/django/session_data.py"}  # It writes rows of Django's own sessions.
@@ -262,19 +264,10 @@ def test_one_place_opens_sessions_for_sign_ins():
     """Others would open one without asking the policy. The end of an impersonation continues a session."""
     allowed = {"tokens/service/opening.py", "tokens/service/impersonation.py", "tokens/web/sign_in_policy.py"}
     found = set()
-    for path in [
-        *(ROOT / "tokens").rglob("*.py"),
-        *(ROOT / "accounts").rglob("*.py"),
-        *(ROOT / "config").rglob("*.py"),
-        *(ROOT / "factors").rglob("*.py"),
-    ]:
-        tree = ast.walk(ast.parse(path.read_text()))
-        imported = {
-            (node.module, alias.name) for node in tree if isinstance(node, ast.ImportFrom) for alias in node.names
-        }
-        text = path.read_text()
-        is_direct = ("tokens.service.opening", "open_session") in imported
-        is_by_module = ("tokens.service", "opening") in imported and "opening.open_session(" in text
+    for path in modules_in(*APPS):
+        imported, text = {*imports_of(path)}, path.read_text()
+        is_direct = "tokens.service.opening.open_session" in imported
+        is_by_module = "tokens.service.opening" in imported and "opening.open_session(" in text
         if is_direct or is_by_module or "replaced=" in text:
             found.add(str(path.relative_to(ROOT)))
     assert found == allowed
