@@ -351,26 +351,38 @@ def test_what_is_stored_in_djangos_session_stays_the_same():
 class TestAProjectWithTemplatesOfItsOwn:
     """A host project has its own base.html, home.html and sign_in.html. Neither project may use the other's."""
 
-    @pytest.fixture(params=["before ours", "after ours"])
-    def apps(self, request, tmp_path, monkeypatch):
-        """An app of the host project before or after ours. Templates without an app's name would win in one order."""
-        app = tmp_path / "host_app"
-        (app / "templates").mkdir(parents=True)
-        (app / "__init__.py").touch()
-        for name in ("base", "home", "sign_in"):
-            (app / f"templates/{name}.html").write_text(f"the {name} page of the host")
-        monkeypatch.syspath_prepend(tmp_path)
-        ours = settings.INSTALLED_APPS
-        yield ["host_app", *ours] if request.param == "before ours" else [*ours, "host_app"]
-        sys.modules.pop("host_app", None)
+    @pytest.fixture
+    def apps(self, tmp_path, monkeypatch):
+        """Two apps: the host project's, and one that has our templates as the wheel has them.
 
-    def test_keeps_its_own_and_does_not_break_ours(self, apps):
-        templates = [{**settings.TEMPLATES[0]}]
-        with override_settings(INSTALLED_APPS=apps, TEMPLATES=templates):
+        Templates without an app's name would win in one order of INSTALLED_APPS.
+        """
+        for name in ("host_app", "wheel_app"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "__init__.py").touch()
+        (tmp_path / "host_app/templates").mkdir()
+        for name in ("base", "home", "sign_in"):
+            (tmp_path / f"host_app/templates/{name}.html").write_text(f"the {name} page of the host")
+        (tmp_path / "wheel_app/templates").symlink_to(ROOT / "templates")
+        monkeypatch.syspath_prepend(tmp_path)
+        yield
+        for name in ("host_app", "wheel_app"):
+            sys.modules.pop(name, None)
+
+    @pytest.mark.usefixtures("apps")
+    @pytest.mark.parametrize("folders", [[ROOT / "templates"], []], ids=["checkout", "wheel"])
+    @pytest.mark.parametrize(
+        ("before", "after"), [(["host_app"], []), ([], ["host_app"])], ids=["before ours", "after ours"]
+    )
+    def test_keeps_its_own_and_does_not_break_ours(self, before, after, folders):
+        ours = [*settings.INSTALLED_APPS, *([] if folders else ["wheel_app"])]
+        templates = [{**settings.TEMPLATES[0], "DIRS": folders}]
+        with override_settings(INSTALLED_APPS=[*before, *ours, *after], TEMPLATES=templates):
             engine = engines["django"]
             for name in ("base", "home", "sign_in"):
                 assert engine.get_template(f"{name}.html").render({}) == f"the {name} page of the host"
-                assert Path(engine.get_template(f"accounts/{name}.html").origin.name).is_relative_to(ROOT / "templates")
+                found = Path(engine.get_template(f"accounts/{name}.html").origin.name)
+                assert found.resolve().is_relative_to(ROOT / "templates")
             page = engine.get_template("accounts/notice.html").render({})
         assert "<!doctype html>" in page
 
