@@ -38,6 +38,13 @@ def signed_in(clock: Any, signed_in: Client) -> Client:
 
 
 @pytest.fixture(autouse=True)
+def _development(settings: Any) -> None:
+    """Set the folders of templates as with DEBUG on. Otherwise the links to the demo would be on no page."""
+    [engine] = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "DIRS": [settings.BASE_DIR / "config/demo/templates", *engine["DIRS"]]}]
+
+
+@pytest.fixture(autouse=True)
 def _no_thieves() -> None:
     """Forgets the cookies that thieves have stolen in other tests. They would count against `demo.MAX_THIEVES`."""
     views._jars.clear()
