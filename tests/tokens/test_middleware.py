@@ -91,19 +91,9 @@ class TestAValidAccessToken:
         assert is_unavailable(response) is strict
 
 
-class TestCaching:
-    def test_a_response_that_depends_on_the_user_is_private_unless_the_view_says_otherwise(self, signed_in):
-        """Some shared caches ignore Vary."""
-        assert signed_in.get("/probe/who")["Cache-Control"] == "private"
-        assert "Cache-Control" not in signed_in.get("/probe/public").headers
-        assert signed_in.get("/probe/cached")["Cache-Control"] == "max-age=60"
-
-    def test_a_response_that_depends_on_the_user_varies_by_cookie_and_an_anonymous_one_may_be_cached(self, api, user):
-        response = api.get("/probe/who")
-        assert ("Cookie" in response["Vary"], "Cache-Control" in response.headers) == (True, False)
-        login(api, user)
-        assert "Cookie" in api.get("/probe/who")["Vary"]
-        assert "Cookie" not in api.get("/probe/public")["Vary"]
+def test_a_response_to_a_cookie_has_the_caching_that_its_view_sets(signed_in):
+    """`tests.tokens.web.test_audience` tests the caching of all other responses."""
+    assert signed_in.get("/probe/cached")["Cache-Control"] == "max-age=60"
 
 
 class TestRefreshing:
@@ -303,17 +293,13 @@ class TestAnotherOrigin:
 class TestDjangosLoginAndLogout:
     """A view of any package calls `django.contrib.auth.login` or `logout`."""
 
-    def test_login_by_anybody_opens_a_session(self, api, user):
-        response = api.get(f"/probe/sign-in/{user.email}")
+    @pytest.mark.parametrize("path", ["sign-in", "announce-sign-in"], ids=["login()", "only its signal"])
+    def test_login_by_anybody_opens_a_session(self, api, user, path):
+        """Some packages with tokens of their own only send the signal, and write nothing to Django's session."""
+        response = api.get(f"/probe/{path}/{user.email}")
         assert set(response.cookies) >= {ACCESS, REFRESH, DEVICE}
         assert api.get("/probe/members").content == b"members"
         assert RefreshToken.objects.get().user == user
-
-    def test_the_signal_of_a_sign_in_alone_opens_a_session(self, api, user):
-        """Some packages with tokens of their own send it, and write nothing to Django's session."""
-        response = api.get(f"/probe/announce-sign-in/{user.email}")
-        assert set(response.cookies) >= {ACCESS, REFRESH, DEVICE}
-        assert who(api) == str(user.pk)
 
     @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
     def test_logout_ends_it_and_clears_the_cookies_even_if_the_request_was_refreshed(self, clock, signed_in, seconds):

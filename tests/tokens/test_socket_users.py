@@ -26,7 +26,7 @@ from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import UserFactory
 from tests.tokens import test_user_models
 from tests.tokens.test_user_models import banned
-from tests.tokens.web_steps import EXPIRED, unsigned
+from tests.tokens.web_steps import EXPIRED, raising, unsigned
 from tokens import sockets
 from tokens.models import RefreshToken
 from tokens.service import queries
@@ -188,10 +188,7 @@ class TestAHandshake:
         assert opened(headers_of(signed_in)) == NOBODY
 
     def test_while_the_database_is_down_is_refused_for_now(self, signed_in, monkeypatch):
-        def fails(access: Any) -> None:
-            raise OperationalError
-
-        monkeypatch.setattr(queries, "session_of", fails)
+        monkeypatch.setattr(queries, "session_of", raising(OperationalError))
         assert opened(headers_of(signed_in)) == TRY_AGAIN
 
     def test_sees_djangos_session_of_the_same_user_only(self, engine, signed_in, another, user):
@@ -277,16 +274,13 @@ class TestAnOpenSocket:
         self.run(signed_in, lambda: revoke(others, RefreshToken.Reason.ENDED_BY_USER) and None, then="go on")
 
     def test_goes_on_while_the_database_does_not_answer(self, signed_in, monkeypatch):
-        def fails(*arguments: Any) -> None:
-            raise OperationalError
-
-        self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", fails), then="go on")
+        no_answer = raising(OperationalError)
+        self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", no_answer), then="go on")
 
     def test_is_closed_while_the_database_does_not_answer_if_the_project_is_strict(self, signed_in, monkeypatch):
-        def fails(*arguments: Any) -> None:
-            raise sockets.FeedUnavailable
-
-        assert self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", fails))["code"] == TRY_AGAIN
+        no_answer = raising(sockets.FeedUnavailable)
+        message = self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", no_answer))
+        assert message["code"] == TRY_AGAIN
 
     @pytest.fixture
     def bans(self, settings: Any) -> None:
@@ -302,9 +296,7 @@ class TestAnOpenSocket:
         self.run(signed_in, lambda: banned.add(UserFactory().pk), then="go on")
 
     def test_goes_on_when_the_rule_fails(self, bans, signed_in, monkeypatch):
-        def fails(*arguments: Any) -> Any:
-            raise RuntimeError("a bug")
-
+        fails = raising(RuntimeError)
         self.run(signed_in, lambda: monkeypatch.setattr(test_user_models.Bans, "get_user", fails), then="go on")
 
 
@@ -323,9 +315,8 @@ def served() -> Iterator[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_behind_a_real_server_a_socket_is_closed_within_the_lag(served, api, user):
-    login(api, user)
-    headers = {"Cookie": f"{ACCESS}={api.cookies[ACCESS].value}"}
+def test_behind_a_real_server_a_socket_is_closed_within_the_lag(served, signed_in, user):
+    headers = {"Cookie": f"{ACCESS}={signed_in.cookies[ACCESS].value}"}
 
     async def steps() -> tuple[str, int, int]:
         with pytest.raises(InvalidStatus) as refused:
@@ -334,7 +325,7 @@ def test_behind_a_real_server_a_socket_is_closed_within_the_lag(served, api, use
             said = await socket.recv()
             await socket.send('"still there"')
             assert await socket.recv() == '"still there"'
-            await sockets.sync_to_async(post)(api, "/api/auth/logout")
+            await sockets.sync_to_async(post)(signed_in, "/api/auth/logout")
             with pytest.raises(ConnectionClosed) as closed:
                 await socket.recv()
             assert closed.value.rcvd is not None

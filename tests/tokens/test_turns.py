@@ -11,7 +11,7 @@ from django.contrib.auth import authenticate
 from django.test import Client, RequestFactory
 
 from tests.accounts.steps import ask
-from tests.browsers import DEVICE, FIREFOX, login
+from tests.browsers import DEVICE, browser_at, login
 from tests.factories import PASSWORD, UserFactory
 from tokens import hashers
 from tokens.hashers import PLACES, Asker, Busy, Turns, hashing_for, turns
@@ -128,10 +128,6 @@ def occupied(asker: Asker) -> Iterator[None]:
         stack.enter_context(turns().turn())
         assert requests.arrives(*asker)
         yield
-
-
-def browser_at(address: str) -> Client:
-    return Client(headers={"User-Agent": FIREFOX}, REMOTE_ADDR=address)
 
 
 def sign_in(browser: Client, email: str, password: str = PASSWORD) -> int:

@@ -16,6 +16,7 @@ from tests.factories import UserFactory
 from tests.tokens.api.paths import ME
 from tests.tokens.api.steps import ENDINGS, assert_problem, bearer, change
 from tests.tokens.protocol.jws import minted
+from tests.tokens.web_steps import raising
 from tokens import conf
 from tokens.api import introspection
 from tokens.conf import codec, introspection_clients, token_settings
@@ -313,10 +314,7 @@ class TestTheRequest:
         assert send(f"token={token}", path=f"{PATH}/").json()["active"] is True
 
     def test_is_answered_with_503_if_the_database_is_down(self, token, monkeypatch):
-        def fail(*args: Any) -> None:
-            raise OperationalError("the server closed the connection")
-
-        monkeypatch.setattr(introspection, "is_active", fail)
+        monkeypatch.setattr(introspection, "is_active", raising(OperationalError))
         assert_problem(ask(token), 503, "unavailable")
 
 

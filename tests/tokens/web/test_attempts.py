@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,13 +14,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.crypto import salted_hmac
 
 from accounts.models import User
-from tests.accounts.steps import ask, statements, who
+from tests.accounts.steps import NEW_PASSWORD, ask, statements, who
 from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, browser_at, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import bearer
 from tokens.models import SecurityEvent
 from tokens.service import throttles
-from tokens.service.throttles import Tally, Throttled
+from tokens.service.throttles import Throttled
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
@@ -34,7 +33,6 @@ UNKNOWN = "nobody@example.org"
 UNREACHABLE = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1"}}
 """A cache whose server cannot be reached: no process listens on the port of TCPMUX."""
 LOCAL = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-NEW_PASSWORD = "a brand new and better one"
 
 Rates = Callable[..., None]
 
@@ -342,20 +340,6 @@ def test_the_cache_holds_only_numbers_and_neither_addresses_nor_accounts(user):
     assert len(keys) > LIMIT
     assert not any(user.email.partition("@")[0] in key or "198.51" in key for key in keys)
     assert {type(cache.get(key.removeprefix(":1:"))) for key in keys} == {int}
-
-
-def test_parallel_counts_are_all_counted(throttled):
-    throttled(reset_network="400/h")
-    tally = Tally("reset_network", "203.0.113.0/24")
-    threads = [Thread(target=lambda: [throttles.count(tally) for _ in range(50)]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with pytest.raises(Throttled):
-        throttles.check(tally)
-    throttled(reset_network="401/h")
-    throttles.check(tally)
 
 
 def test_where_throttles_are_off_the_cache_is_not_used(user, api, settings, caplog):

@@ -160,10 +160,6 @@ class TestRegistration:
         assert set(answer.cookies) == {ACCESS, VOUCHER}
         assert "no-store" in answer["Cache-Control"]
 
-    def test_the_first_proof_follows_with_the_challenge_of_the_answer(self, pending):
-        assert who(pending.browser)
-        assert pending.ask(pending.proof()).status_code == 200
-
     @pytest.mark.parametrize("make", INVALID_REGISTRATIONS.values(), ids=INVALID_REGISTRATIONS)
     def test_an_invalid_proof_is_refused_and_the_sign_in_stays_valid(self, api, user, clock, make):
         device = Device(api).sign_in(user)

@@ -1,7 +1,5 @@
 """A sign-in in a view whose response is an error of the server is not carried out."""
 
-from typing import Any
-
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.signals import user_logged_in
@@ -9,7 +7,7 @@ from django.test import Client
 
 from tests.browsers import ACCESS, REFRESH, login, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.web_steps import EXPIRED, set_by, who
+from tests.tokens.web_steps import EXPIRED, raising, set_by, signed_in_as, who
 from tokens.models import RefreshToken
 
 pytestmark = [
@@ -61,19 +59,16 @@ def test_the_earlier_session_goes_on_with_the_cookies_of_its_refresh(api, user, 
 
 
 @pytest.mark.parametrize("how", ["raises", "500"])
-def test_a_new_password_that_the_view_has_saved_ends_only_the_other_sessions(api, another, user, clock, how):
-    other = another()
-    for browser in (api, other):
-        login(browser, user)
+def test_a_new_password_that_the_view_has_saved_ends_only_the_other_sessions(api, user, clock, how):
+    login(api, user)
+    other = signed_in_as(user)
     assert api.get(f"/probe/new-password-and-fail/{how}").status_code == 500
     clock.forward(1)
     assert (who(api), who(other)) == (str(user.pk), None)
 
 
 def test_a_sign_in_by_the_api_whose_receiver_fails_leaves_no_session(api, user):
-    def fails(**kwargs: Any) -> None:
-        raise RuntimeError("a bug")
-
+    fails = raising(RuntimeError)
     user_logged_in.connect(fails)
     try:
         response = post(api, "/api/auth/login", {"email": user.email, "password": PASSWORD})

@@ -52,12 +52,8 @@ class TestEachMode:
     def test_the_scoped_refresh_cookie_is_sent_only_to_the_auth_api(self, api, user):
         login(api, user, mode="scoped")
         cookie = api.cookies[SCOPED_REFRESH]
-        assert (cookie["path"], cookie["domain"], cookie["secure"], cookie["httponly"]) == (
-            "/api/auth/",
-            "",
-            True,
-            True,
-        )
+        attributes = [cookie[name] for name in ("path", "domain", "secure", "httponly")]
+        assert attributes == ["/api/auth/", "", True, True]
         assert api.cookies[ACCESS]["path"] == "/"
 
     def test_subdomain_access_cookie_is_the_sites_and_the_refresh_cookie_the_hosts(self, api, user):

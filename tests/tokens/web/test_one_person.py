@@ -15,9 +15,8 @@ from django.test import Client
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.service.holders import AnotherProcess
-from tests.tokens.web_steps import EXPIRED, values_of
+from tests.tokens.web_steps import EXPIRED, end_all_sessions, values_of
 from tokens.models import RefreshToken
-from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed
 
 pytestmark = [
@@ -62,8 +61,7 @@ def api(browser: Client, engine: str) -> Client:
 @pytest.fixture(params=ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 def enter(request: pytest.FixtureRequest) -> Callable[[Client, Any], Any]:
     """An entry point to sign in by. One that leaves Django's session as it was would let two people share a browser."""
-    entry_point: Callable[[Client, Any], Any] = request.param
-    return entry_point
+    return request.param  # type: ignore[no-any-return]
 
 
 def seen(client: Client, path: str = "/probe/seen", **headers: str) -> Any:
@@ -76,10 +74,6 @@ def user_of_socket(session: Any) -> str | None:
     request.session = session
     pk = get_user(request).pk
     return pk and str(pk)
-
-
-def revoke_everything() -> None:
-    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
 
 
 class TestASignIn:
@@ -199,12 +193,12 @@ class TestAnEndedSession:
     @pytest.mark.parametrize("headers", [TO_A_PAGE, BY_SCRIPT], ids=["a page", "a script"])
     @pytest.mark.parametrize("seconds", [1, EXPIRED], ids=["valid", "expired"])
     def test_is_empty_before_the_view_runs(self, api, clock, path, headers, seconds):
-        revoke_everything()
+        end_all_sessions()
         clock.forward(seconds)
         assert seen(api, path, **headers) == NOBODY
 
     def test_is_gone_for_web_sockets_after_the_next_page(self, api, stored, engine):
-        revoke_everything()
+        end_all_sessions()
         copy = api.cookies[django_settings.SESSION_COOKIE_NAME].value
         response = api.get("/probe/seen", headers=TO_A_PAGE)
         assert response.cookies[django_settings.SESSION_COOKIE_NAME]["max-age"] == 0
@@ -218,7 +212,7 @@ class TestAnEndedSession:
         assert seen(api) == NOBODY
 
     def test_is_deleted_by_the_next_page_if_the_browser_has_dropped_the_tokens(self, api):
-        revoke_everything()
+        end_all_sessions()
         for name in (ACCESS, REFRESH):
             del api.cookies[name]
         response = api.get("/probe/seen", headers=TO_A_PAGE)
@@ -226,12 +220,12 @@ class TestAnEndedSession:
 
     def test_is_gone_for_the_api_and_does_not_come_back_with_the_next_sign_in(self, api, user):
         """A second factor that was verified earlier must not count after a sign-in with the password only."""
-        revoke_everything()
+        end_all_sessions()
         login(api, user)
         assert seen(api) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
 
     def test_is_gone_as_soon_as_a_refresh_finds_it_ended(self, api, stored):
-        revoke_everything()
+        end_all_sessions()
         assert refresh(api).status_code == 401
         assert user_of_socket(stored(api)) is None
 
@@ -242,7 +236,7 @@ class TestAnEndedSession:
         assert seen(api) == NOBODY
 
     def test_leaves_the_session_of_a_newer_sign_in_in_the_same_browser(self, api, user, stored):
-        revoke_everything()
+        end_all_sessions()
         late = Client()
         late.cookies.load(values_of(api))
         login(api, user)
@@ -252,7 +246,7 @@ class TestAnEndedSession:
         assert user_of_socket(stored(api)) == str(user.pk)
 
     def test_lets_a_view_begin_a_new_one(self, api):
-        revoke_everything()
+        end_all_sessions()
         assert api.get("/probe/store/anew").status_code == 200
         assert seen(api) == {**NOBODY, "data": {"note": "anew"}}
 
@@ -266,7 +260,7 @@ class TestAnEndedSession:
     def test_is_gone_if_django_saves_it_at_every_request(self, api, clock, settings):
         settings.SESSION_SAVE_EVERY_REQUEST = True
         assert seen(api)["data"] == {"note": "otp"}
-        revoke_everything()
+        end_all_sessions()
         clock.forward(1)
         assert [seen(api) for _ in range(2)] == [NOBODY] * 2
 
@@ -291,7 +285,7 @@ def test_a_session_that_has_ended_does_not_come_back_beside_a_newer_one(api, use
     login(api, user)
     api.get("/probe/store/otp")
     copy = api.cookies[session].value
-    revoke_everything()
+    end_all_sessions()
     clock.forward(1)
     login(api, user)
     api.cookies[session] = copy

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, FIREFOX, VOUCHER, post
+from tests.browsers import ACCESS, VOUCHER, copy_of, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
 from tests.tokens.service.holders import Holder
@@ -60,7 +60,7 @@ def bound(user: Any) -> Device:
 
 
 def a_browser(user: Any) -> Device:
-    return Device(Client(headers={"User-Agent": FIREFOX})).bind(user)
+    return Device(new_browser()).bind(user)
 
 
 def voucher_of(device: Device) -> str:
@@ -86,9 +86,7 @@ def test_every_refresh_by_the_key_sets_one_that_lives_as_long_as_the_access_toke
     voucher = answer.cookies[VOUCHER]
     assert voucher.value not in {"", first}
     assert 560 < voucher["max-age"] <= 600
-    assert (voucher["path"], voucher["samesite"]) == ("/", "Lax")
-    assert voucher["secure"]
-    assert voucher["httponly"]
+    assert [voucher[name] for name in ("path", "samesite", "secure", "httponly")] == ["/", "Lax", True, True]
     clock.forward(500)
     assert rename(bound).status_code == 200
     clock.forward(101)
@@ -123,8 +121,8 @@ def test_after_a_reauthentication_the_voucher_lasts_as_long_as_the_access_cookie
 @pytest.mark.urls("tests.tokens.web.impersonation_urls")
 def test_the_way_back_from_an_impersonation_opens_nothing_until_the_browser_signs(clock):
     """Otherwise a copy of a bound session could be used for ever, by one release after another."""
-    staff, browser = a_browser(AdminFactory()), Client(headers={"User-Agent": FIREFOX})
-    browser.cookies.load({name: cookie.value for name, cookie in staff.browser.cookies.items() if cookie.value})
+    staff = a_browser(AdminFactory())
+    browser = copy_of(staff.browser)
     assert by_function(browser, UserFactory()).status_code == 200
     for _ in range(2):
         clock.forward(550)
@@ -142,7 +140,7 @@ def test_the_way_back_from_an_impersonation_opens_nothing_until_the_browser_sign
 
 def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user):
     """The browser sends a request in parallel to its first proof, which makes its refresh token invalid."""
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     device = Device(browser).sign_in(user)
     assert VOUCHER not in browser.cookies
     before = {name: cookie.value for name, cookie in browser.cookies.items()}

@@ -360,24 +360,23 @@ def asks_staff(request: Any, user: Any, methods: Any) -> Any:
 
 
 @pytest.mark.usefixtures("either")
-class TestPolicy:
-    @pytest.mark.parametrize(
-        ("policy", "code"), [(refuses, "sign_in_refused"), (asks_staff, "factor_required")], ids=["refuses", "asks"]
-    )
-    def test_is_asked_at_a_sign_in_and_before_a_token_becomes_a_session(self, settings, policy, code):
-        user = AdminFactory()
-        settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.{policy.__name__}"}
-        theirs = str(Theirs.for_user(user))
-        for answer in (
-            post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}),
-            refreshed(theirs),
-            post(Client(), "/api/token/take-over/", {"token": theirs}),
-        ):
-            assert (answer.status_code, answer.json()["code"]) == (401, code)
-            assert set(answer.json()) == {"detail", "code"}
-        assert (live(), TakenOver.objects.count(), OutstandingToken.objects.count()) == (0, 0, 1)
-        settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.opens"}
-        assert refreshed(theirs).status_code == 200  # It was not used up.
+@pytest.mark.parametrize(
+    ("policy", "code"), [(refuses, "sign_in_refused"), (asks_staff, "factor_required")], ids=["refuses", "asks"]
+)
+def test_the_policy_is_asked_at_a_sign_in_and_before_a_token_becomes_a_session(settings, policy, code):
+    user = AdminFactory()
+    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.{policy.__name__}"}
+    theirs = str(Theirs.for_user(user))
+    for answer in (
+        post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}),
+        refreshed(theirs),
+        post(Client(), "/api/token/take-over/", {"token": theirs}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (401, code)
+        assert set(answer.json()) == {"detail", "code"}
+    assert (live(), TakenOver.objects.count(), OutstandingToken.objects.count()) == (0, 0, 1)
+    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.opens"}
+    assert refreshed(theirs).status_code == 200  # It was not used up.
 
 
 def fails(user: Any, session: Any) -> Any:
@@ -389,17 +388,16 @@ def names(user: Any, session: Any) -> Any:
 
 
 @pytest.mark.usefixtures("either")
-class TestClaims:
-    def test_a_claims_hook_that_fails_uses_up_nothing(self, theirs, settings):
-        settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.fails"}
-        answer = refreshed(theirs)
-        assert (answer.status_code, set(answer.json())) == (503, {"detail"})
-        assert TakenOver.objects.count() == 0
-        settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.names"}
-        answer = refreshed(theirs)
-        assert answer.status_code == 200
-        claims = jwt.decode(answer.json()["access"], options={"verify_signature": False})
-        assert claims["user_id"] == claims["sub"]
+def test_a_claims_hook_that_fails_uses_up_nothing(theirs, settings):
+    settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.fails"}
+    answer = refreshed(theirs)
+    assert (answer.status_code, set(answer.json())) == (503, {"detail"})
+    assert TakenOver.objects.count() == 0
+    settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.names"}
+    answer = refreshed(theirs)
+    assert answer.status_code == 200
+    claims = jwt.decode(answer.json()["access"], options={"verify_signature": False})
+    assert claims["user_id"] == claims["sub"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -474,38 +472,28 @@ class ByAction(ViewSet):
         return Response()
 
 
-ORDERS = f"{__name__}.orders"
+ORDERS, BY_ATTRIBUTE, BY_ACTION = (f"{__name__}.{name}" for name in ("orders", "ByAttribute", "ByAction"))
 
 
-@pytest.mark.parametrize(
-    ("found", "named"),
-    [
-        (view([JWTAuthentication]), ORDERS),
-        (view([Own]), ORDERS),
-        (view([JWTStatelessUserAuthentication]), ORDERS),
-        (view([Own, TokenAuthentication]), ORDERS),
-        (ByAttribute.as_view(), f"{__name__}.ByAttribute"),
-        (ByAction.as_view({"get": "list_all"}, **ByAction.list_all.kwargs), f"{__name__}.ByAction"),
-        (never_cache(ByAttribute.as_view()), f"{__name__}.ByAttribute"),
-        (ByAttribute.as_view(authentication_classes=[TokenAuthentication, Own]), None),
-        (view([TokenAuthentication, JWTAuthentication]), None),
-        (view([TokenAuthentication]), None),
-        (view([SessionAuthentication]), None),
-    ],
-    ids=[
-        "simplejwt's class",
-        "a subclass of it",
-        "simplejwt's stateless class",
-        "a subclass of it before ours",
-        "an attribute of a class",
-        "an action of a view set",
-        "a view that is wrapped",
-        "an attribute that the URL replaces",
-        "ours before simplejwt's",
-        "our class",
-        "a class that reads no header",
-    ],
-)
+VIEWS = {
+    "simplejwt's class": (view([JWTAuthentication]), ORDERS),
+    "a subclass of it": (view([Own]), ORDERS),
+    "simplejwt's stateless class": (view([JWTStatelessUserAuthentication]), ORDERS),
+    "a subclass of it before ours": (view([Own, TokenAuthentication]), ORDERS),
+    "an attribute of a class": (ByAttribute.as_view(), BY_ATTRIBUTE),
+    "an action of a view set": (ByAction.as_view({"get": "list_all"}, **ByAction.list_all.kwargs), BY_ACTION),
+    "a view that is wrapped": (never_cache(ByAttribute.as_view()), BY_ATTRIBUTE),
+    "an attribute that a URL replaces": (
+        ByAttribute.as_view(authentication_classes=[TokenAuthentication, Own]),
+        None,
+    ),
+    "ours before simplejwt's": (view([TokenAuthentication, JWTAuthentication]), None),
+    "our class": (view([TokenAuthentication]), None),
+    "a class that reads no header": (view([SessionAuthentication]), None),
+}
+
+
+@pytest.mark.parametrize(("found", "named"), VIEWS.values(), ids=VIEWS)
 def test_a_view_that_refuses_our_tokens_is_named(found, named, settings, theirs):
     """The check says what happens: the view answers our access token 401 if it is named, and only then."""
     project = ModuleType("urls_of_a_project")

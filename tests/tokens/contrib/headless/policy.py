@@ -16,6 +16,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
+from tests.accounts.steps import sign_in_by_form
 from tests.browsers import FIREFOX
 from tests.docs.blocks import block
 from tests.docs.code import settings_of
@@ -32,7 +33,6 @@ from tests.tokens.contrib.headless.factors import (
     registered,
     totp,
 )
-from tests.tokens.web.impersonation import by_page
 from tests.tokens.web.steps import answer, begin, said
 from tests.tokens.web_steps import who
 from tokens import sessions
@@ -66,7 +66,7 @@ def by_admin(browser: Client, user: Any) -> Any:
 
 
 each_entry_point = pytest.mark.parametrize(
-    "enter", [begin, by_page, by_admin], ids=["the API", "the page", "the admin"]
+    "enter", [begin, sign_in_by_form, by_admin], ids=["the API", "the page", "the admin"]
 )
 
 

@@ -15,10 +15,11 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.service.statements import TABLE, statements
+from tests.tokens.service.holders import change_password
+from tests.tokens.service.statements import TABLE, failing, statements
 from tests.tokens.web.compatibility_urls import Paused
 from tests.tokens.web.django.test_django_sign_in import copy_of
-from tests.tokens.web_steps import EXPIRED, database_down, is_unavailable, sign_in_before_us, who
+from tests.tokens.web_steps import EXPIRED, add_middleware, end_all_sessions, is_unavailable, sign_in_before_us, who
 from tokens.conf import BODY
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
@@ -32,7 +33,6 @@ pytestmark = [
 ]
 
 HERE = "tests.tokens.web.compatibility_urls"
-OURS = "tokens.middleware.TokenMiddleware"
 
 
 @pytest.fixture
@@ -44,6 +44,11 @@ def browser(api: Client, engine: str) -> Client:
 def enter(client: Client, user: Any) -> None:
     assert client.get(f"/probe/in/{user.pk}").status_code == 200
     assert who(client) == str(user.pk)
+
+
+def revoke_the_user(user: Any) -> None:
+    """Revoke all sessions of the user, also those that this server does not know yet."""
+    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
 
 
 def reason() -> str:
@@ -71,8 +76,7 @@ class TestASignOut:
 
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_by_a_middleware_outside_of_ours(self, browser, user, settings, when, clock):
-        at = settings.MIDDLEWARE.index(OURS)
-        settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], f"{HERE}.signs_out", *settings.MIDDLEWARE[at:]]
+        add_middleware(settings, f"{HERE}.signs_out")
         enter(browser, user)
         browser.get("/probe/public", headers={"X-Sign-Out": when})
         clock.forward(2)
@@ -88,20 +92,19 @@ class TestASignOut:
         assert reason() == RefreshToken.Reason.SIGNED_OUT
 
 
-class TestAReceiverOfTheSignIn:
-    @pytest.mark.parametrize("mode", ["cookie", BODY])
-    def test_sees_the_user_on_the_request(self, browser, user, both_modes, mode):
-        seen: list[Any] = []
+@pytest.mark.parametrize("mode", ["cookie", BODY])
+def test_a_receiver_of_the_sign_in_sees_the_user_on_the_request(browser, user, both_modes, mode):
+    seen: list[Any] = []
 
-        def receive(*, request: Any, user: Any, **kwargs: Any) -> None:
-            seen.append((request.user.pk, user.pk))
+    def receive(*, request: Any, user: Any, **kwargs: Any) -> None:
+        seen.append((request.user.pk, user.pk))
 
-        user_logged_in.connect(receive)
-        try:
-            login(browser, user, mode=mode)
-        finally:
-            user_logged_in.disconnect(receive)
-        assert seen == [(user.pk, user.pk)]
+    user_logged_in.connect(receive)
+    try:
+        login(browser, user, mode=mode)
+    finally:
+        user_logged_in.disconnect(receive)
+    assert seen == [(user.pk, user.pk)]
 
 
 class TestAuthenticate:
@@ -220,7 +223,7 @@ class TestASignInOutsideOfTheMiddleware:
         api.force_login(user)
         copy = copy_of(api)
         who(api)
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+        end_all_sessions()
         clock.forward(seconds)
         assert (who(api), who(copy)) == (None, None)
 
@@ -255,9 +258,7 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
     @pytest.fixture(autouse=True)
     def _middleware(self, settings: Any, in_a_table: None) -> None:
         """Lets a header name the session, as apps without cookies do. Otherwise nobody would read it."""
-        at = settings.MIDDLEWARE.index(OURS)
-        header = f"{HERE}.reads_session_from_header"
-        settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], header, *settings.MIDDLEWARE[at:]]
+        add_middleware(settings, f"{HERE}.reads_session_from_header")
 
     @pytest.fixture(params=[Client.force_login, enter, sign_in_before_us], ids=["force_login", "login()", "before us"])
     def key(self, request: pytest.FixtureRequest, clock: Any, user: Any) -> str:
@@ -294,7 +295,7 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         key = client.cookies[SESSION].value
         assert self.user_by(another(), key) == str(user.pk)
         clock.forward(60)
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
+        revoke_the_user(user)
         clock.forward(5)
         for path in ("/probe/count", "/probe/seen"):
             assert another().get(path, headers={"X-Session": key}).status_code == 200
@@ -316,15 +317,13 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         assert who(api) == str(user.pk)
         assert api.get("/probe/who", headers={"X-Session": empty.session_key}).json()["pk"] == str(user.pk)
 
-    def test_signs_nobody_in_after_a_revocation(self, key, user, another, clock):
-        clock.forward(60)
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
-        clock.forward(1)
-        assert self.user_by(another(), key) is None
+    ENDS = {"a revocation": revoke_the_user, "a change of the password": change_password}
 
-    def test_signs_nobody_in_with_another_password(self, key, user, another):
-        user.set_password("quite another passphrase")
-        user.save()
+    @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+    def test_signs_nobody_in_after(self, end, key, user, another, clock):
+        clock.forward(60)
+        end(user)
+        clock.forward(1)
         assert self.user_by(another(), key) is None
 
     def test_is_no_way_round_the_origin_check(self, key, another):
@@ -464,7 +463,7 @@ class TestAVisitorWithASessionCookie:
     def test_does_not_find_the_data_of_a_session_that_has_ended(self, visitor, user, clock):
         enter(visitor, user)
         visitor.get("/probe/store/mine")
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+        end_all_sessions()
         clock.forward(2)
         for name in (ACCESS, REFRESH):
             visitor.cookies.pop(name)
@@ -472,7 +471,7 @@ class TestAVisitorWithASessionCookie:
         assert visitor.get("/probe/seen").json()["data"] == {"count": 1}
 
     def test_gets_503_while_the_database_is_down_and_keeps_the_session(self, visitor):
-        with database_down():
+        with failing():
             assert is_unavailable(visitor.get("/probe/seen"))
             assert visitor.get("/probe/public").status_code == 200
         assert visitor.get("/probe/count").content == b"2"
@@ -482,9 +481,7 @@ class TestAVisitorWithASessionCookie:
 def test_a_user_of_the_web_server_is_signed_in(kind, user, settings, in_a_table):
     """By Django's RemoteUserMiddleware, which reads the session under ASGI without waiting for it."""
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
-    at = settings.MIDDLEWARE.index(OURS) + 1
-    remote = "django.contrib.auth.middleware.RemoteUserMiddleware"
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], remote, *settings.MIDDLEWARE[at:]]
+    add_middleware(settings, "django.contrib.auth.middleware.RemoteUserMiddleware", inside=True)
     client = kind()
     said = {"REMOTE_USER": user.email, "HTTP_REMOTE_USER": user.email}
     for _ in range(3):

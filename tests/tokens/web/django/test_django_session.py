@@ -8,7 +8,7 @@ from django.contrib.auth.tokens import default_token_generator
 from django.test import Client
 from django.utils.http import urlsafe_base64_encode
 
-from tests.browsers import ACCESS, REFRESH, login
+from tests.browsers import login
 from tests.factories import PASSWORD
 from tests.tokens.web_steps import EXPIRED, signed_in_as, who
 from tokens.models import RefreshToken, SecurityEvent
@@ -74,14 +74,6 @@ class TestDjangosViews:
 
 class TestASignInOutsideTheMiddleware:
     """`force_login` of Django's test client writes only Django's session."""
-
-    def test_the_next_request_turns_it_into_cookies(self, api, user):
-        api.force_login(user)
-        response = api.get("/probe/who")
-        assert response.json()["pk"] == str(user.pk)
-        assert {ACCESS, REFRESH} <= set(response.cookies)
-        assert who(api) == str(user.pk)
-        assert RefreshToken.objects.count() == 1
 
     def test_it_opens_another_session_if_the_same_user_is_signed_in(self, api, user):
         login(api, user)

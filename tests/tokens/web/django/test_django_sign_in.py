@@ -6,41 +6,37 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.contrib.auth import SESSION_KEY
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from tests import browsers
 from tests.attacks.entry_points import INTROSPECTION, by_service
-from tests.browsers import ACCESS, FIREFOX, login, post
+from tests.browsers import ACCESS, SESSION, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.parallel import at_once
 from tests.tokens.api.steps import deactivate
 from tests.tokens.service.holders import change_password
-from tests.tokens.web_steps import EXPIRED, claims_of, signed_in_as, unsigned, who
+from tests.tokens.web_steps import EXPIRED, claims_of, end_all_sessions, signed_in_as, unsigned, who
 from tokens.models import RefreshToken
-from tokens.service.revocation import revoke_all
 from tokens.web.django.session_data import FIRST_TOKENS, NONCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
 
 DAY = 86400
 OTHERS = "/api/auth/sessions"
-Reason = RefreshToken.Reason
 
 
 def copy_of(client: Client) -> Client:
     """Return a browser that has only a copy of Django's session cookie."""
-    copy = Client(headers={"User-Agent": FIREFOX})
-    copy.cookies[django_settings.SESSION_COOKIE_NAME] = client.cookies[django_settings.SESSION_COOKIE_NAME].value
-    return copy
+    return browsers.copy_of(client, SESSION)
 
 
 @pytest.mark.parametrize("later", [0, 601], ids=["at once", "after the access token has expired"])
 def test_a_sign_out_by_the_api_ends_the_session_that_only_djangos_session_names(user, clock, in_a_table, later):
-    client = Client(headers={"User-Agent": FIREFOX})
+    client = new_browser()
     client.force_login(user)
     clock.forward(later)
     assert post(copy_of(client), "/api/auth/logout").status_code == 204
@@ -53,8 +49,9 @@ def sign_in_and_out(user: Any) -> None:
     assert post(other, "/api/auth/logout").status_code == 204
 
 
-def end_all(reason: RefreshToken.Reason = Reason.ENDED_BY_STAFF) -> None:
-    revoke_all(RefreshToken.objects.live(), reason)
+def revoke_a_session(user: Any) -> None:
+    login(Client(), user)
+    end_all_sessions()
 
 
 @pytest.fixture
@@ -127,8 +124,7 @@ class TestACopy:
 
     @pytest.mark.parametrize("seconds", [1, EXPIRED, 12 * DAY], ids=["at once", "without access", "days later"])
     def test_signs_nobody_in_after_the_user_was_revoked(self, copy, user, clock, seconds):
-        login(Client(), user)
-        end_all()
+        revoke_a_session(user)
         clock.forward(seconds)
         assert who(copy) is None
         assert copy.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
@@ -150,7 +146,7 @@ class TestACopy:
     def test_signs_nobody_in_when_the_row_of_its_session_was_purged(self, earlier, user, clock):
         copy = copy_of(earlier)
         who(earlier)
-        end_all()
+        end_all_sessions()
         RefreshToken.objects.all().delete()
         clock.forward(1)
         assert who(copy) is None
@@ -164,7 +160,7 @@ class TestACopy:
         """A view that writes to the session makes a new cookie, with a new time and without a mark."""
         copy = copy_of(earlier)
         who(earlier)
-        end_all()
+        end_all_sessions()
         for save_always in (False, True):
             settings.SESSION_SAVE_EVERY_REQUEST = save_always
             clock.forward(60)
@@ -213,61 +209,37 @@ def test_a_revocation_that_finds_no_session_keeps_the_browser_out(earlier, user,
     assert who(earlier) is None
 
 
-class TestASignedCookie:
-    @pytest.fixture
-    def engine(self, settings: Any) -> str:
-        """Django's session in a cookie, which has no identity."""
-        settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
-        return "signed_cookies"
+class TestASignOutInAnotherBrowser:
+    """A session in a cookie has no identity. From a table a sign-out deletes its own session."""
 
-    def test_from_before_a_sign_out_in_another_browser_signs_nobody_in(self, earlier, user, clock):
+    def test_ends_a_session_in_a_cookie_and_none_in_a_table(self, earlier, user, clock, engine):
         clock.forward(60)
         sign_in_and_out(user)
         clock.forward(1)
-        assert who(earlier) is None
+        assert who(earlier) == (None if engine == "signed_cookies" else str(user.pk))
 
-    def test_from_after_the_last_sign_out_signs_in(self, user, clock, signed_in_by_django):
-        sign_in_and_out(user)
+    @pytest.mark.parametrize("end", [sign_in_and_out, revoke_a_session], ids=["a sign-out", "a revocation"])
+    def test_or_a_revocation_does_not_end_a_session_that_begins_later(self, user, clock, signed_in_by_django, end):
+        end(user)
         clock.forward(1)
         browser = signed_in_by_django(user)
         clock.forward(1)
         assert who(browser) == str(user.pk)
 
-    def test_of_another_user_is_not_affected(self, earlier, user, clock):
+    def test_of_another_user_ends_none(self, earlier, user, clock):
         clock.forward(60)
         sign_in_and_out(UserFactory())
         assert who(earlier) == str(user.pk)
 
-    def test_is_not_affected_by_a_session_that_made_way_for_a_newer_one(self, earlier, user, clock):
+    def test_is_not_a_session_that_made_way_for_a_newer_one(self, earlier, user, clock):
         clock.forward(60)
         browser = Client()
         for _ in range(2):
             clock.forward(1)
             login(browser, user)
         post(browser, "/api/auth/refresh")
-        assert RefreshToken.objects.get(revoked_at__isnull=False).revoked_reason == Reason.SUPERSEDED
+        assert RefreshToken.objects.get(revoked_at__isnull=False).revoked_reason == "superseded"
         assert who(earlier) == str(user.pk)
-
-
-class TestASessionInTheDatabase:
-    @pytest.fixture
-    def engine(self, settings: Any) -> str:
-        """Django's session in a table, from which a sign-out deletes it."""
-        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
-        return "db"
-
-    def test_is_not_affected_by_a_sign_out_in_another_browser(self, earlier, user, clock):
-        clock.forward(60)
-        sign_in_and_out(user)
-        assert who(earlier) == str(user.pk)
-
-    def test_from_after_a_revocation_signs_in(self, user, clock, signed_in_by_django):
-        login(Client(), user)
-        end_all()
-        clock.forward(1)
-        browser = signed_in_by_django(user)
-        clock.forward(1)
-        assert who(browser) == str(user.pk)
 
 
 class TestAChangeOfKeys:
@@ -295,16 +267,15 @@ class TestAChangeOfKeys:
         assert RefreshToken.objects.count() == 1
 
 
-class TestTheNonce:
-    def test_is_removed_when_it_has_been_used(self, user, clock, stored, engine):
-        client = Client()
-        client.force_login(user)
-        assert (NONCE if engine == "signed_cookies" else FIRST_TOKENS) in stored(client)
-        who(client)
-        clock.forward(EXPIRED)
-        assert who(client) == str(user.pk)
-        assert SESSION_KEY in stored(client)
-        assert not {NONCE, FIRST_TOKENS} & stored(client).keys()
+def test_the_nonce_is_removed_when_it_has_been_used(user, clock, stored, engine):
+    client = Client()
+    client.force_login(user)
+    assert (NONCE if engine == "signed_cookies" else FIRST_TOKENS) in stored(client)
+    who(client)
+    clock.forward(EXPIRED)
+    assert who(client) == str(user.pk)
+    assert SESSION_KEY in stored(client)
+    assert not {NONCE, FIRST_TOKENS} & stored(client).keys()
 
 
 def test_a_revocation_while_the_session_is_being_opened_ends_it(earlier, user, clock):
@@ -316,7 +287,7 @@ def test_a_revocation_while_the_session_is_being_opened_ends_it(earlier, user, c
     def revoke_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if sql.startswith("INSERT") and "tokens_refreshtoken" in sql and not done:
             done.append(True)
-            end_all()
+            end_all_sessions()
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(revoke_first):

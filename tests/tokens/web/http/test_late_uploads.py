@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, login, refresh
+from tests.browsers import ACCESS, copy_of, login, refresh
 from tests.factories import UserFactory
 from tests.tokens.web_steps import EXPIRED, who
 from tokens.models import RefreshToken
@@ -27,20 +27,13 @@ PROXY, CLIENT = "127.0.0.1", "203.0.113.9"
 Reason = RefreshToken.Reason
 
 
-def copied(client: Client, to: Client) -> Client:
-    """Let a client have the cookies that another one has now, and return it."""
-    for name, morsel in client.cookies.items():
-        to.cookies[name] = morsel.value
-    return to
-
-
 @pytest.fixture
-def upload(settings: Any, clock: Any, another: Callable[[], Client], signed_in: Client) -> Client:
+def upload(settings: Any, clock: Any, signed_in: Client) -> Client:
     """The cookies of a request that is sent now, `SENT` seconds after a refresh, by way of a trusted proxy."""
     settings.TRUSTED_PROXIES, settings.TOKENS = [PROXY], {"TRUST_REQUEST_TIME": True}
     assert refresh(signed_in).status_code == 200
     clock.forward(SENT)
-    return copied(signed_in, another())
+    return copy_of(signed_in)
 
 
 @pytest.fixture
@@ -141,9 +134,9 @@ def test_a_thief_who_waits_with_the_end_of_a_body_gets_nothing_and_is_found_at_t
     assert RefreshToken.objects.get().revoked_reason == Reason.REUSE
 
 
-def test_after_a_refresh_an_upload_may_take_as_long_as_the_access_token_lives(clock, user, another, signed_in):
+def test_after_a_refresh_an_upload_may_take_as_long_as_the_access_token_lives(clock, user, signed_in):
     assert refresh(signed_in).status_code == 200
-    upload = copied(signed_in, another())
+    upload = copy_of(signed_in)
     for generation in range(2, 1 + EXPIRED // STILL):
         clock.forward(STILL)
         assert refresh(signed_in).status_code == 200

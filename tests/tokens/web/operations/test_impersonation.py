@@ -6,11 +6,11 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.core.management import call_command
-from django.test import Client
 
 from accounts.models import User
+from tests.accounts.steps import sign_in_by_form
 from tests.attacks.entry_points import INTROSPECTION, by_service
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, SESSION, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, new_browser, post, refresh
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.api.steps import change_password_elsewhere
 from tests.tokens.service.holders import AnotherProcess, change_password, deactivate_in_sql
@@ -21,7 +21,6 @@ from tests.tokens.web.impersonation import (
     actor,
     by_function,
     by_hijack,
-    by_page,
     impersonations,
     owner,
     staff,
@@ -41,7 +40,7 @@ def seen_as(user: Any, actor: Any = None) -> dict[str, Any]:
     return {**who, "recent": actor is None, "hijacked": actor is not None}
 
 
-SIGN_INS = {"after a sign-in by the API": login, "after a sign-in by the page": by_page}
+SIGN_INS = {"after a sign-in by the API": login, "after a sign-in by the page": sign_in_by_form}
 
 
 @pytest.fixture(params=WAYS.values(), ids=WAYS)
@@ -114,9 +113,8 @@ def test_the_owner_sees_who_uses_the_account_and_ends_it(actor, staff, owner):
     assert page.count("/rename") == 1
     session_id = impersonations().get().id
     assert post(browser, f"/api/auth/sessions/{session_id}").status_code == 405
-    renamed = browser.patch(
-        f"/api/auth/sessions/{session_id}", {"device_name": "of the owner"}, content_type="application/json"
-    )
+    given = {"device_name": "of the owner"}
+    renamed = browser.patch(f"/api/auth/sessions/{session_id}", given, content_type="application/json")
     assert renamed.status_code == 403
     assert not Device.objects.filter(name="of the owner").exists()
     assert browser.delete(f"/api/auth/sessions/{session_id}").status_code == 204
@@ -130,8 +128,7 @@ def test_the_admin_and_the_command_name_the_actor(actor, staff, owner, capsys):
     assert f"{owner.email} (used by {staff.email})" in capsys.readouterr().out
     browser = signed_in_as(staff)
     row = impersonations().get()
-    page = browser.get(f"/admin/tokens/refreshtoken/{row.id}/change/").content.decode()
-    assert staff.email in page
+    assert staff.email in browser.get(f"/admin/tokens/refreshtoken/{row.id}/change/").content.decode()
     page = browser.get("/admin/tokens/refreshtoken/").content.decode()
     assert f'<td class="field-actor nowrap">{staff.email}</td>' in page
 
@@ -166,8 +163,6 @@ ENDS = {
     "gets a new password by a query": lambda user: User.objects.filter(pk=user.pk).update(password="!"),
     "changes the password": change_password_elsewhere,
 }
-
-
 ENDS_OF_THE_ACTOR = {
     **ENDS,
     "is revoked": lambda user: revoke(RefreshToken.objects.filter(user=user, actor=None), Reason.ENDED_BY_STAFF),
@@ -197,19 +192,17 @@ def test_it_ends_in_every_process_when_the_owner(actor, owner, end):
     assert refresh(actor.browser).status_code == 401
 
 
-def test_a_second_person_who_signs_in_in_the_same_browser_is_no_impersonation(actor, owner):
-    third = UserFactory()
-    login(actor.browser, third)
+@pytest.mark.parametrize(
+    ("make", "sign_in"),
+    [(lambda owner: UserFactory(), login), (lambda owner: owner, sign_in_by_form)],
+    ids=["a third person, by the API", "the owner, by the page"],
+)
+def test_a_sign_in_in_the_same_browser_is_no_impersonation(actor, owner, make, sign_in):
+    person = make(owner)
+    sign_in(actor.browser, person)
     assert "act" not in actor.claims
     assert actor.whose()["actor"] is None
-    assert [row.user for row in RefreshToken.objects.live()] == [third]
-
-
-def test_the_owner_who_signs_in_in_the_same_browser_is_no_impersonation(actor, owner):
-    by_page(actor.browser, owner)
-    assert "act" not in actor.claims
-    live = RefreshToken.objects.live()
-    assert [(row.user, row.actor) for row in live] == [(owner, None)]
+    assert [(row.user, row.actor) for row in RefreshToken.objects.live()] == [(person, None)]
 
 
 def test_it_does_not_find_what_views_have_stored_for_the_actor(staff, owner):
@@ -268,7 +261,7 @@ def test_is_refused_within_an_impersonation(actor, owner):
 
 def test_a_session_in_mode_body_begins_none(staff, owner, settings):
     settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"]}
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     given = login(browser, staff, mode="body")
     headers = {"Authorization": f"Bearer {given['access_token']}"}
     browser.cookies[DEVICE] = given["device_token"]
@@ -279,9 +272,8 @@ def test_a_session_in_mode_body_begins_none(staff, owner, settings):
 def test_the_cookies_of_a_lost_impersonation_are_deleted(actor, owner):
     browser = signed_in_as(owner)
     browser.delete(f"/api/auth/sessions/{impersonations().get().id}")
-    response = actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
-    response = refresh(actor.browser)
-    assert response.status_code == 401
+    actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+    assert refresh(actor.browser).status_code == 401
     assert actor.browser.cookies[REFRESH].value == ""
 
 

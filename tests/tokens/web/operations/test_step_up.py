@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils import timezone
 
-from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
+from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, copy_of, login, new_browser, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.web import step_up_urls
 from tests.tokens.web_steps import signed_in_as
@@ -85,8 +85,7 @@ def test_an_authentication_that_is_too_old_is_asked_for_again(browser, clock):
 
 
 def test_an_old_access_token_passes_if_the_session_was_stepped_up_meanwhile(browser, django_assert_num_queries):
-    tab = Client(headers={"User-Agent": FIREFOX})
-    tab.cookies = browser.cookies.copy()
+    tab = copy_of(browser)
     assert post(browser, AGAIN, CODE).status_code == 200
     with django_assert_num_queries(1):
         assert tab.get("/well", headers=JSON).status_code == 200
@@ -97,8 +96,7 @@ def test_an_old_access_token_passes_if_the_session_was_stepped_up_meanwhile(brow
 class TestAMaximumAgeOfZero:
     def test_is_decided_by_the_row_and_a_reauthentication_is_enough_to_repeat_the_request(self, browser, clock):
         clock.forward(61)
-        tab = Client(headers={"User-Agent": FIREFOX})
-        tab.cookies = browser.cookies.copy()
+        tab = copy_of(browser)
         assert 'max_age="0"' in challenge(browser.get("/just-now", headers=JSON))
         assert post(browser, AGAIN, {"password": PASSWORD}).status_code == 200
         clock.forward(59)
@@ -149,7 +147,7 @@ class TestNobodyIsAskedForEver:
         assert client.get("/drf", headers=headers).status_code == 403
 
     def test_somebody_who_needs_two_steps_gets_there_in_two(self, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
+        client = new_browser()
         client.force_login(UserFactory())
         assert client.get("/well", headers=JSON).json()["offered"] == ["password", "totp"]
         post(client, AGAIN, {"password": PASSWORD})

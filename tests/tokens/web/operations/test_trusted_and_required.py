@@ -2,9 +2,8 @@
 
 import pytest
 from django.core.cache import cache
-from django.test import Client
 
-from tests.browsers import FIREFOX, refresh
+from tests.browsers import new_browser, refresh
 from tests.factories import UserFactory
 from tests.factors.steps import code, set_up
 from tests.tokens.web.steps import answer, begin
@@ -22,7 +21,7 @@ class Person:
 
     def __init__(self, clock):
         self.user, self.clock = UserFactory(), clock
-        self.browser, self.other = (Client(headers={"User-Agent": FIREFOX}) for _ in range(2))
+        self.browser, self.other = new_browser(), new_browser()
         begin(self.browser, self.user)
         self.secret, _ = set_up(self.browser, clock.now)
         begin(self.other, self.user)
