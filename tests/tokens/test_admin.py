@@ -121,8 +121,7 @@ def live_sessions(**of: Any) -> set[RefreshToken]:
 
 class TestSigningIn:
     def test_signing_in_to_the_admin_is_the_same_sign_in(self, boss, api):
-        response = sign_in(api, boss)
-        assert {ACCESS, REFRESH, DEVICE} <= set(response.cookies)
+        assert {ACCESS, REFRESH, DEVICE} <= set(sign_in(api, boss).cookies)
         session = RefreshToken.objects.get()
         assert (session.user, session.mode, session.device.name) == (boss, "cookie", "Firefox on Windows")
         assert SecurityEvent.objects.filter(kind="signed_in", session_id=session.pk).exists()

@@ -72,8 +72,7 @@ class TestAHashOfAPasswordAsItWasTyped:
     def test_is_good_for_reauthentication_and_a_change_of_the_password(self, api: Client) -> None:
         typed = SPELLINGS["decomposed"]
         user = hash_of(typed)
-        given = {"email": user.email, "password": typed}
-        assert ask(api, "login", given).status_code == 200
+        assert ask(api, "login", {"email": user.email, "password": typed}).status_code == 200
         assert problem(ask(api, "reauthenticate", {"password": COMPOSED})) == "401 invalid_credentials"
         assert ask(api, "reauthenticate", {"password": typed}).status_code == 200
         change = {"current_password": typed, "new_password": typed}

@@ -175,8 +175,7 @@ class TestAHandshake:
 
     def test_with_an_expired_access_token_has_no_user_and_refreshes_nothing(self, clock, signed_in):
         clock.forward(EXPIRED)
-        assert opened(headers_of(signed_in)) == NOBODY
-        assert RefreshToken.objects.get().generation == 0
+        assert (opened(headers_of(signed_in)), RefreshToken.objects.get().generation) == (NOBODY, 0)
 
     def test_after_the_end_of_the_session_has_no_user_at_once(self, clock, signed_in):
         revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)

@@ -36,8 +36,7 @@ class TestForceAuthenticate:
 
     def test_is_told_who_is_signed_in(self, client, user):
         answer = client.get("/api/auth/me")
-        assert answer.status_code == 200
-        assert answer.json()["user"]["id"] == str(user.pk)
+        assert (answer.status_code, answer.json()["user"]["id"]) == (200, str(user.pk))
         assert (answer.json()["session"], answer.json()["access_token_expires_at"]) == (None, None)
 
     def test_sees_the_users_sessions(self, client, user, api):

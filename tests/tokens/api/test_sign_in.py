@@ -102,15 +102,13 @@ class TestARejection:
             assert (response.status_code, response.content) == (401, responses[0].content), reason
             assert response.headers.items() == responses[0].headers.items(), reason
             assert not response.cookies, reason
-        assert not RefreshToken.objects.exists()
-        assert not Device.objects.exists()
+        assert (RefreshToken.objects.exists(), Device.objects.exists()) == (False, False)
         assert kinds() == ["sign_in_failed"] * len(reasons)
         assert SecurityEvent.objects.filter(user=user).count() == 3
 
     def test_does_not_end_the_browsers_session(self, signed_in, user):
         response = attempt(signed_in, user.email, "wrong")
-        assert response.status_code == 401
-        assert not response.cookies
+        assert (response.status_code, len(response.cookies)) == (401, 0)
         assert signed_in.get(ME).status_code == 200
 
 
@@ -143,8 +141,7 @@ class TestBodyMode:
         assert 570 <= answer["expires_in"] <= 600
         assert answer["refresh_token"].startswith("latchkey_rt_")
         assert answer["session"]["mode"] == "body"
-        me = another().get(ME, headers=bearer(answer["access_token"]))
-        assert me.json()["user"]["id"] == str(user.pk)
+        assert another().get(ME, headers=bearer(answer["access_token"])).json()["user"]["id"] == str(user.pk)
         assert api.get(ME).status_code == 401
 
     def test_changes_no_cookie_of_a_signed_in_browser(self, api, user):
@@ -170,8 +167,7 @@ class TestTheMode:
         response = attempt(api, user.email, mode=asked)
         text = f"This server does not serve this mode. Its setting MODES has: {served}."
         assert assert_problem(response, 400, "invalid")["errors"] == {"mode": [text]}
-        assert not response.cookies
-        assert not RefreshToken.objects.exists()
+        assert (len(response.cookies), RefreshToken.objects.exists()) == (0, False)
 
 
 class TestTheDevice:
@@ -199,8 +195,7 @@ class TestTheDevice:
     @pytest.mark.usefixtures("both_modes")
     def test_of_a_client_without_cookies_is_recognised_by_its_token(self, user, another):
         first = login(another(), user, mode="body")
-        again = login(another(), user, mode="body", device_token=first["device_token"])
-        assert "device_token" not in again
+        assert "device_token" not in login(another(), user, mode="body", device_token=first["device_token"])
         assert Device.objects.count() == 1
         assert "device_token" in login(another(), user, mode="body")
 
@@ -224,8 +219,7 @@ class TestAnotherUserInTheSameBrowser:
         old = client_with(access=api.cookies[ACCESS].value)
         login(api, UserFactory())
         assert state_of(session_id) == "superseded"
-        assert refusal(old.get(ME)) == (401, "session_ended")
-        assert state_of(elsewhere) == "live"
+        assert (refusal(old.get(ME)), state_of(elsewhere)) == ((401, "session_ended"), "live")
 
     def test_has_another_device_with_the_same_token(self, signed_in):
         token = signed_in.cookies[DEVICE].value
@@ -298,7 +292,6 @@ class TestTooManySessions:
     def test_are_counted_for_each_user_without_those_that_have_ended(self, clock, user, another, settings):
         settings.TOKENS = {"MAX_SESSIONS": 2}
         others = sign_in(another(), UserFactory())
-        signed_out = signed_in_as(user)
-        post(signed_out, LOGOUT)
+        post(signed_in_as(user), LOGOUT)
         kept = [sign_in(another(), user) for _ in range(2)]
         assert {state_of(session_id) for session_id in [others, *kept]} == {"live"}

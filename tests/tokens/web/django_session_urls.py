@@ -23,8 +23,7 @@ def _seen(request: Any, by_django: Any, data: Any) -> HttpResponse:
 
 def seen(request: HttpRequest) -> HttpResponse:
     """Tells who is signed in by the request and by Django's session, and what views have stored."""
-    by_django = get_user(request)
-    return _seen(request, by_django, request.session.items())
+    return _seen(request, get_user(request), request.session.items())
 
 
 async def seen_async(request: Any) -> HttpResponse:

@@ -120,8 +120,7 @@ class TestABodyOfUnknownLength:
         """A view of the project that stores large files can read what no setting allows to keep in memory."""
         settings.ROOT_URLCONF = "tests.tokens.web.body_urls"
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-        response = send(api, "/upload", b"x" * 5000, kind="application/octet-stream")
-        assert response.json() == {"read": 5000}
+        assert send(api, "/upload", b"x" * 5000, kind="application/octet-stream").json() == {"read": 5000}
 
 
 class TestAServerThatDoesNotPassChunksOn:

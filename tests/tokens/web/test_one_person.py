@@ -87,8 +87,7 @@ class TestASignIn:
     def test_keeps_what_the_same_browser_stored_before_under_a_new_key(self, api, stored, enter):
         api.get("/probe/store/before")
         old = stored(api).session_key
-        user = AdminFactory()
-        enter(api, user)
+        enter(api, AdminFactory())
         assert seen(api)["data"] == {"note": "before"}
         assert stored(api).session_key != old
 
@@ -226,8 +225,7 @@ class TestAnEndedSession:
 
     def test_is_gone_as_soon_as_a_refresh_finds_it_ended(self, api, stored):
         end_all_sessions()
-        assert refresh(api).status_code == 401
-        assert user_of_socket(stored(api)) is None
+        assert (refresh(api).status_code, user_of_socket(stored(api))) == (401, None)
 
     def test_is_gone_as_soon_as_its_user_ends_it(self, api, user, stored):
         session_id = RefreshToken.objects.get().id
@@ -294,8 +292,7 @@ def test_a_session_that_has_ended_does_not_come_back_beside_a_newer_one(api, use
 
 def test_the_session_of_another_person_from_before_the_upgrade_is_deleted(api, user, signed_in_by_django):
     """Releases that left Django's session alone could leave two people in one browser."""
-    other = AdminFactory()
-    browser = signed_in_by_django(other)
+    browser = signed_in_by_django(AdminFactory())
     session = django_settings.SESSION_COOKIE_NAME
     browser.get("/probe/store/secret")
     login(api, user)

@@ -82,8 +82,7 @@ def test_a_form_does_not_ask_for_the_password(bound):
 def test_every_refresh_by_the_key_sets_one_that_lives_as_long_as_the_access_token(bound, clock):
     first = voucher_of(bound)
     clock.forward(100)
-    answer = bound.refresh()
-    voucher = answer.cookies[VOUCHER]
+    voucher = bound.refresh().cookies[VOUCHER]
     assert voucher.value not in {"", first}
     assert 560 < voucher["max-age"] <= 600
     assert [voucher[name] for name in ("path", "samesite", "secure", "httponly")] == ["/", "Lax", True, True]

@@ -73,8 +73,7 @@ each_entry_point = pytest.mark.parametrize(
 @each_entry_point
 def test_no_entry_point_walks_round_the_second_factor(browser, user, totp, enter):
     assert enter(browser, user).status_code in {401, 302}
-    assert not RefreshToken.objects.exists()
-    assert who(browser) is None
+    assert (RefreshToken.objects.exists(), who(browser)) == (False, None)
     response = answer(browser, code())
     assert response.status_code == 200, response.content
     assert said(browser) == BOTH
@@ -91,8 +90,7 @@ def test_a_page_asks_for_the_code(browser, user, totp):
     where = by_admin(browser, user)["Location"]
     assert where == "/sign-in/factor"
     assert "Code of an app" in browser.get(where).text
-    assert browser.post(where, {"method": "totp", "answer": code()}).status_code == 302
-    assert said(browser) == BOTH
+    assert (browser.post(where, {"method": "totp", "answer": code()}).status_code, said(browser)) == (302, BOTH)
 
 
 def test_a_code_works_once(browser, user, totp):
@@ -122,15 +120,13 @@ def test_anything_else_is_wrong(user, totp, kind):
 
 def test_the_packages_own_flow_opens_a_session_with_both(browser, user, totp):
     password(browser, user)
-    assert factor(browser, code()).status_code == 302
-    assert said(browser) == BOTH
+    assert (factor(browser, code()).status_code, said(browser)) == (302, BOTH)
 
 
 def test_its_passkey_needs_nothing_else(browser, user):
     device = SoftwareAuthenticator()
     registered(user, device)
-    assert by_passkey(browser, user, device).status_code == 302
-    assert said(browser)[1] == "aal2"
+    assert (by_passkey(browser, user, device).status_code, said(browser)[1]) == (302, "aal2")
 
 
 def test_a_password_is_not_enough_where_there_is_a_passkey(browser, user):
@@ -179,16 +175,14 @@ class TestConfirmation:
         assert said(browser) == (["pwd"], "aal1")
 
     def test_the_packages_own_pages_say_so_too(self, browser, user):
-        assert password(browser, user).status_code == 302
-        assert not RefreshToken.objects.exists()
+        assert (password(browser, user).status_code, RefreshToken.objects.exists()) == (302, False)
         EmailAddress.objects.filter(user=user).update(verified=True)
         password(browser, user)
         assert said(browser) == (["pwd"], "aal1")
 
     def test_a_code_by_mail_confirms(self, browser, user):
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-        assert code_by_mail(browser, user).status_code == 302
-        assert said(browser) == ([], None)
+        assert (code_by_mail(browser, user).status_code, said(browser)) == (302, ([], None))
 
 
 @pytest.mark.parametrize("name", ["authenticator_removed", "authenticator_reset"])

@@ -109,8 +109,7 @@ def revoke_by_command(browser: Client, user: Any) -> None:
 
 
 def end_elsewhere(browser: Client, user: Any) -> None:
-    elsewhere = signed_in_as(user)
-    assert elsewhere.delete("/api/auth/sessions").status_code == 204
+    assert signed_in_as(user).delete("/api/auth/sessions").status_code == 204
 
 
 def reuse(browser: Client, user: Any) -> None:
@@ -139,8 +138,7 @@ def reset_password(browser: Client, user: Any) -> None:
 
 
 def raise_alarm(browser: Client, user: Any) -> None:
-    request = browser.get("/probe/public").wsgi_request
-    alarm.raise_alarm(request, link_token(Purpose.ALARM, user))
+    alarm.raise_alarm(browser.get("/probe/public").wsgi_request, link_token(Purpose.ALARM, user))
 
 
 WAYS: list[Callable[[Client, Any], None]] = [
@@ -184,8 +182,7 @@ class TestTheEndOfTheSession:
 def test_what_was_granted_on_another_session_or_on_none_ends_with_a_new_password_and_the_alarm(
     application, signed_in, user, end
 ):
-    other = signed_in_as(user)
-    tokens, soon = granted(other), timezone.now() + timedelta(hours=1)
+    tokens, soon = granted(signed_in_as(user)), timezone.now() + timedelta(hours=1)
     get_access_token_model().objects.create(user=user, token="alone", application=application, expires=soon)
     end(signed_in, user)
     assert works(tokens) is works({"access_token": "alone"}) is (end not in OF_THE_USER)
@@ -211,12 +208,10 @@ def test_a_refresh_adds_no_row_that_says_on_which_session_something_was_granted(
 def test_no_token_is_granted_on_a_session_that_has_expired(application, clock, api, user):
     login(api, user)
     tokens, code = granted(api), code_for(api)
-    session = RefreshToken.objects.get()
-    clock.forward((session.ends_at - clock.now).total_seconds())
+    clock.forward((RefreshToken.objects.get().ends_at - clock.now).total_seconds())
     assert not works(tokens)
     assert renew(tokens).status_code == 400
-    assert exchange(code).status_code == 400
-    assert not Granted.objects.exists()
+    assert (exchange(code).status_code, Granted.objects.exists()) == (400, False)
 
 
 def test_a_password_that_sql_has_changed_ends_it_too(application, signed_in, user):
@@ -241,11 +236,9 @@ def test_what_a_device_may_have_ends_with_the_session_of_who_allowed_it(applicat
     signed_in.post("/o/device/", {"user_code": "WXYZ"})
     signed_in.post(f"/o/device-confirm/client/{device.user_code}", {"action": "accept"})
     device.refresh_from_db()
-    assert device.status == "authorized"
-    assert Granted.objects.get().what == Granted.DEVICE
+    assert (device.status, Granted.objects.get().what) == ("authorized", Granted.DEVICE)
     sign_out(signed_in, None)
-    assert not get_device_grant_model().objects.exists()
-    assert not Granted.objects.exists()
+    assert (get_device_grant_model().objects.exists(), Granted.objects.exists()) == (False, False)
 
 
 @pytest.mark.only_on("postgresql")

@@ -42,8 +42,7 @@ def browser(api: Client, engine: str) -> Client:
 
 
 def enter(client: Client, user: Any) -> None:
-    assert client.get(f"/probe/in/{user.pk}").status_code == 200
-    assert who(client) == str(user.pk)
+    assert (client.get(f"/probe/in/{user.pk}").status_code, who(client)) == (200, str(user.pk))
 
 
 def revoke_the_user(user: Any) -> None:
@@ -63,8 +62,7 @@ class TestASignOut:
     )
     def test_by_flush_of_the_session(self, browser, user, sign_in, status):
         sign_in(browser, user)
-        assert browser.get(f"/probe/flush?status={status}").status_code == status
-        assert who(browser) is None
+        assert (browser.get(f"/probe/flush?status={status}").status_code, who(browser)) == (status, None)
         assert reason() == RefreshToken.Reason.SIGNED_OUT
 
     def test_is_not_a_write_to_a_session_that_never_had_the_sign_in(self, browser, user, settings):
@@ -80,16 +78,14 @@ class TestASignOut:
         enter(browser, user)
         browser.get("/probe/public", headers={"X-Sign-Out": when})
         clock.forward(2)
-        assert who(browser) is None
-        assert reason() == RefreshToken.Reason.SIGNED_OUT
+        assert (who(browser), reason()) == (None, RefreshToken.Reason.SIGNED_OUT)
 
     @pytest.mark.parametrize("sign_in", [enter, Client.force_login])
     def test_by_the_test_clients_own_logout(self, browser, user, sign_in):
         sign_in(browser, user)
         assert who(browser) == str(user.pk)
         browser.logout()
-        assert who(browser) is None
-        assert reason() == RefreshToken.Reason.SIGNED_OUT
+        assert (who(browser), reason()) == (None, RefreshToken.Reason.SIGNED_OUT)
 
 
 @pytest.mark.parametrize("mode", ["cookie", BODY])
@@ -180,16 +176,14 @@ class TestASignInOutsideOfTheMiddleware:
         for _ in range(3):
             assert {who(tab) for tab in tabs} == {str(user.pk)}
             clock.forward(EXPIRED)
-        row = RefreshToken.objects.get()
-        assert row.revoked_at is None
+        assert RefreshToken.objects.get().revoked_at is None
 
     def test_goes_on_after_a_new_key_of_the_session(self, api, user, clock):
         api.force_login(user)
         api.get("/probe/write/cycle")
         for _ in range(3):
             clock.forward(EXPIRED)
-            assert api.get("/probe/seen").json()["data"] == {"note": "cycle"}
-            assert who(api) == str(user.pk)
+            assert (api.get("/probe/seen").json()["data"], who(api)) == ({"note": "cycle"}, str(user.pk))
         assert RefreshToken.objects.get().generation > 1
 
     def test_can_be_refreshed_by_a_script_at_once(self, api, user, clock):
@@ -198,12 +192,10 @@ class TestASignInOutsideOfTheMiddleware:
         assert refresh(api).status_code == 200
         assert api.cookies[REFRESH].value
         clock.forward(EXPIRED)
-        assert refresh(api).status_code == 200
-        assert who(api) == str(user.pk)
+        assert (refresh(api).status_code, who(api)) == (200, str(user.pk))
 
     def test_proves_that_its_client_holds_the_session(self, api, clock):
-        staff = AdminFactory()
-        api.force_login(staff)
+        api.force_login(AdminFactory())
         assert api.get("/admin/").status_code == 200
         row = RefreshToken.objects.get()
         path = f"/admin/tokens/refreshtoken/user/{UserFactory().pk}/revoke/"
@@ -282,8 +274,7 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         key = client.cookies[SESSION].value
         for seconds in (0, *[6 * 86400] * 2):
             clock.forward(seconds)
-            assert self.user_by(another(), key) == str(user.pk)
-            assert RefreshToken.objects.live().count() == 1
+            assert (self.user_by(another(), key), RefreshToken.objects.live().count()) == (str(user.pk), 1)
         RefreshToken.objects.update(idle_expires_at=clock.now)
         assert self.user_by(another(), key) is None
 
@@ -303,8 +294,7 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         assert self.user_by(another(), key) is None
 
     def test_is_not_served_to_others_by_a_cache(self, key, another):
-        answer = another().get("/probe/who", headers={"X-Session": key})
-        assert answer["Cache-Control"] == "private"
+        assert another().get("/probe/who", headers={"X-Session": key})["Cache-Control"] == "private"
 
     def test_decides_beside_the_cookies_of_another_person(self, key, user, api):
         login(api, UserFactory())
@@ -347,8 +337,7 @@ class TestACopyOfDjangosCookie:
             assert post(Client(), "/api/auth/logout", Authorization=f"Bearer {token}").status_code == 204
         clock.forward(46 * 86400)
         call_command("purge_tokens", verbosity=0)
-        assert who(copy) is None
-        assert not RefreshToken.objects.exists()
+        assert (who(copy), RefreshToken.objects.exists()) == (None, False)
 
     def test_that_other_hosts_see_too_stands_for_no_refresh_token(self, user, clock, settings):
         settings.SESSION_COOKIE_DOMAIN = ".testserver"
@@ -362,8 +351,7 @@ class TestACopyOfDjangosCookie:
         for seconds in (0, EXPIRED):
             clock.forward(seconds)
             client.cookies.pop(ACCESS, None)
-            answer = client.get("/probe/who")
-            assert session_of(answer.wsgi_request.user) == RefreshToken.objects.get().id
+            assert session_of(client.get("/probe/who").wsgi_request.user) == RefreshToken.objects.get().id
 
 
 class TestHowLongASignInLasts:
@@ -393,8 +381,7 @@ class TestHowLongASignInLasts:
         browser.get(f"/probe/in/{user.pk}")
         for _ in range(4):
             clock.forward(900)
-            assert browser.get("/probe/store/again").status_code == 200
-            assert who(browser) == str(user.pk)
+            assert (browser.get("/probe/store/again").status_code, who(browser)) == (200, str(user.pk))
         clock.forward(1801)
         assert who(browser) is None
 
@@ -404,8 +391,7 @@ class TestHowLongASignInLasts:
         browser.get(f"/probe/in/{user.pk}")
         for _ in range(3):
             clock.forward(1190)
-            assert browser.get("/probe/store/again").status_code == 200
-            assert who(browser) == str(user.pk)
+            assert (browser.get("/probe/store/again").status_code, who(browser)) == (200, str(user.pk))
         clock.forward(60)
         assert who(browser) is None
 

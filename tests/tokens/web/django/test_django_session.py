@@ -36,12 +36,10 @@ def change_password(client: Client) -> Any:
 
 class TestDjangosViews:
     def test_the_login_view_opens_a_session_and_the_logout_view_ends_it(self, api, user):
-        assert sign_in_by_form(api, user).status_code == 302
-        assert who(api) == str(user.pk)
+        assert (sign_in_by_form(api, user).status_code, who(api)) == (302, str(user.pk))
         assert RefreshToken.objects.live().get().user == user
         api.post("/accounts/logout/")
-        assert who(api) is None
-        assert not RefreshToken.objects.live().exists()
+        assert (who(api), RefreshToken.objects.live().exists()) == (None, False)
 
     def test_the_password_change_view_keeps_this_session_and_ends_the_others(self, api, user, clock):
         sign_in_by_form(api, user)
@@ -79,8 +77,7 @@ class TestASignInOutsideTheMiddleware:
         login(api, user)
         del api.cookies[django_settings.SESSION_COOKIE_NAME]
         api.force_login(user)
-        assert who(api) == str(user.pk)
-        assert RefreshToken.objects.count() == 2
+        assert (who(api), RefreshToken.objects.count()) == (str(user.pk), 2)
 
     def test_it_can_follow_a_revocation(self, api, user, clock):
         for _ in range(2):

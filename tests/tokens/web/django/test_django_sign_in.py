@@ -45,8 +45,7 @@ def test_a_sign_out_by_the_api_ends_the_session_that_only_djangos_session_names(
 
 def sign_in_and_out(user: Any) -> None:
     """Sign in and out in another browser."""
-    other = signed_in_as(user)
-    assert post(other, "/api/auth/logout").status_code == 204
+    assert post(signed_in_as(user), "/api/auth/logout").status_code == 204
 
 
 def revoke_a_session(user: Any) -> None:
@@ -174,8 +173,7 @@ class TestACopy:
 @pytest.mark.parametrize("change", [change_password, deactivate])
 def test_a_user_who_was_changed_since_is_not_signed_in(earlier, user, change):
     change(user)
-    assert who(earlier) is None
-    assert not RefreshToken.objects.exists()
+    assert (who(earlier), RefreshToken.objects.exists()) == (None, False)
 
 
 @pytest.mark.parametrize(("seconds", "is_signed_in"), [(DAY - 1, True), (DAY, False)], ids=["younger", "older"])
@@ -197,8 +195,7 @@ def by_command(user: Any) -> None:
 
 def by_the_user(user: Any) -> None:
     other = signed_in_as(user)
-    assert other.delete(OTHERS).status_code == 204
-    assert who(other) == str(user.pk)
+    assert (other.delete(OTHERS).status_code, who(other)) == (204, str(user.pk))
 
 
 @pytest.mark.parametrize("revoke", [by_staff, by_command, by_the_user])
@@ -247,8 +244,7 @@ class TestAChangeOfKeys:
         copy = copy_of(earlier)
         assert who(earlier) == str(user.pk)
         change_secret_key()
-        assert who(copy) == str(user.pk)
-        assert RefreshToken.objects.count() == 1
+        assert (who(copy), RefreshToken.objects.count()) == (str(user.pk), 1)
 
     def test_does_not_let_a_copy_in_after_the_sign_out(self, earlier, user, clock, change_secret_key):
         copy = copy_of(earlier)
@@ -256,15 +252,13 @@ class TestAChangeOfKeys:
         earlier.post("/accounts/logout/")
         change_secret_key()
         clock.forward(60)
-        assert who(copy) is None
-        assert RefreshToken.objects.count() == 1
+        assert (who(copy), RefreshToken.objects.count()) == (None, 1)
 
     def test_lets_parallel_first_requests_come_to_one_session(self, earlier, user, change_secret_key):
         """Django would give the session a new key at the first of them."""
         tabs = [copy_of(earlier) for _ in range(3)]
         change_secret_key()
-        assert [who(tab) for tab in tabs] == [str(user.pk)] * 3
-        assert RefreshToken.objects.count() == 1
+        assert ([who(tab) for tab in tabs], RefreshToken.objects.count()) == ([str(user.pk)] * 3, 1)
 
 
 def test_the_nonce_is_removed_when_it_has_been_used(user, clock, stored, engine):
@@ -307,5 +301,4 @@ def test_first_requests_at_the_same_time_come_to_one_session(user, signed_in_by_
         client = signed_in_by_django(user)
     tabs = [copy_of(client) for _ in range(8)]
     found = at_once(*(partial(who, tab) for tab in tabs))
-    assert found == [str(user.pk)] * len(tabs)
-    assert RefreshToken.objects.count() == 1
+    assert (found, RefreshToken.objects.count()) == ([str(user.pk)] * len(tabs), 1)

@@ -115,11 +115,9 @@ def test_the_owner_sees_who_uses_the_account_and_ends_it(actor, staff, owner):
     assert post(browser, f"/api/auth/sessions/{session_id}").status_code == 405
     given = {"device_name": "of the owner"}
     renamed = browser.patch(f"/api/auth/sessions/{session_id}", given, content_type="application/json")
-    assert renamed.status_code == 403
-    assert not Device.objects.filter(name="of the owner").exists()
+    assert (renamed.status_code, Device.objects.filter(name="of the owner").exists()) == (403, False)
     assert browser.delete(f"/api/auth/sessions/{session_id}").status_code == 204
-    assert refresh(actor.browser).status_code == 401
-    assert actor.whose()["user"] is None
+    assert (refresh(actor.browser).status_code, actor.whose()["user"]) == (401, None)
     assert SecurityEvent.objects.get(session_id=session_id, kind=Kind.REVOKED).actor is None
 
 
@@ -152,8 +150,7 @@ def test_an_event_that_an_app_records_names_the_actor(actor, staff, owner):
 @pytest.mark.parametrize("path", ["/sign-out", "/api/auth/logout"])
 def test_whoever_signs_out_of_it_is_signed_out(actor, path):
     assert post(actor.browser, path).status_code in {204, 302}
-    assert not RefreshToken.objects.live().exists()
-    assert actor.whose()["user"] is None
+    assert (RefreshToken.objects.live().exists(), actor.whose()["user"]) == (False, None)
 
 
 ENDS = {
@@ -232,8 +229,7 @@ def test_it_takes_no_place_of_the_owners_sessions_and_supersedes_none(staff, own
 def test_a_release_at_the_limit_of_sessions_ends_no_other(actor, staff, another, settings):
     settings.TOKENS = {**settings.TOKENS, "MAX_SESSIONS": 2}
     login(another(), staff)
-    assert actor.release().status_code == 200
-    assert RefreshToken.objects.live().filter(user=staff).count() == 2
+    assert (actor.release().status_code, RefreshToken.objects.live().filter(user=staff).count()) == (200, 2)
 
 
 @pytest.mark.parametrize(
@@ -244,10 +240,8 @@ def test_a_release_at_the_limit_of_sessions_ends_no_other(actor, staff, another,
 def test_is_refused_for(db, make):
     support = UserFactory(is_staff=True)
     browser = signed_in_as(support)
-    target = make(support)
-    assert by_function(browser, target).status_code == 403
-    assert browser.get("/probe/whose").json()["user"] == str(support.pk)
-    assert not impersonations().exists()
+    assert by_function(browser, make(support)).status_code == 403
+    assert (browser.get("/probe/whose").json()["user"], impersonations().exists()) == (str(support.pk), False)
 
 
 def test_is_refused_within_an_impersonation(actor, owner):
@@ -255,8 +249,7 @@ def test_is_refused_within_an_impersonation(actor, owner):
     assert by_function(actor.browser, third).status_code == 403
     owner.is_superuser = True
     owner.save()
-    assert by_hijack(actor.browser, third).status_code == 403
-    assert actor.whose()["user"] == str(owner.pk)
+    assert (by_hijack(actor.browser, third).status_code, actor.whose()["user"]) == (403, str(owner.pk))
 
 
 def test_a_session_in_mode_body_begins_none(staff, owner, settings):
@@ -270,8 +263,7 @@ def test_a_session_in_mode_body_begins_none(staff, owner, settings):
 
 
 def test_the_cookies_of_a_lost_impersonation_are_deleted(actor, owner):
-    browser = signed_in_as(owner)
-    browser.delete(f"/api/auth/sessions/{impersonations().get().id}")
+    signed_in_as(owner).delete(f"/api/auth/sessions/{impersonations().get().id}")
     actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
     assert refresh(actor.browser).status_code == 401
     assert actor.browser.cookies[REFRESH].value == ""

@@ -82,8 +82,7 @@ def test_asks_the_policy_which_may_refuse(api, user, settings):
     response = api.get(f"/badge/{user.pk}/right")
     assert (response.status_code, is_in(response)) == (403, False)
     assert b"Not today." in response.content
-    assert get_user_model().objects.count() == before + 1
-    assert not RefreshToken.objects.exists()
+    assert (get_user_model().objects.count(), RefreshToken.objects.exists()) == (before + 1, False)
 
 
 def test_asks_the_policy_which_may_want_more(api, user, settings):

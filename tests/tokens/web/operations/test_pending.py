@@ -119,8 +119,7 @@ class TestTheNextStep:
         session = response.json()["session"]
         assert (session["amr"], session["acr"]) == (["pwd", "otp", "mfa"], "aal2")
         assert {ACCESS, REFRESH, DEVICE} <= response.cookies.keys()
-        assert browser.cookies[PENDING].value == ""
-        assert who(browser) == str(owner.pk)
+        assert (browser.cookies[PENDING].value, who(browser)) == ("", str(owner.pk))
         assert post(browser, "/api/auth/refresh").status_code == 200
 
     def test_keeps_what_the_first_one_has_asked_for(self, owner):
@@ -142,14 +141,12 @@ class TestTheNextStep:
             response = post(browser, "/api/auth/factor", {"method": method})
             assert (response.status_code, response.json()) == (200, {"options": options})
         clock.forward(601)
-        ended = post(browser, "/api/auth/factor", {"method": "question"})
-        assert refusal(ended) == (401, "factor_refused")
+        assert refusal(post(browser, "/api/auth/factor", {"method": "question"})) == (401, "factor_refused")
 
     def test_under_asgi(self, owner):
         browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
         begin(browser, owner)
-        assert answer(browser).status_code == 200
-        assert who(browser) == str(owner.pk)
+        assert (answer(browser).status_code, who(browser)) == (200, str(owner.pk))
 
     def test_may_not_be_the_last(self, owner, policy):
         policy(three_factors)
@@ -163,16 +160,14 @@ class TestTheNextStep:
         third = answer(browser, {"pet": "cat"}, "question")
         assert third.json()["session"]["amr"] == ["pwd", "otp", "kba", "mfa"]
         browser.cookies[PENDING] = first
-        assert answer(browser).status_code == 401
-        assert RefreshToken.objects.count() == 1
+        assert (answer(browser).status_code, RefreshToken.objects.count()) == (401, 1)
 
     def test_may_be_refused_by_the_policy(self, owner, policy):
         policy(refuses_codes)
         browser = Client()
         begin(browser, owner)
         response = answer(browser)
-        assert refusal(response) == (403, "sign_in_refused")
-        assert response.json()["detail"] == "No codes here."
+        assert (refusal(response), response.json()["detail"]) == ((403, "sign_in_refused"), "No codes here.")
         assert not RefreshToken.objects.exists()
 
     def test_is_refused_at_once_to_an_account_without_a_factor(self, policy):
@@ -328,8 +323,7 @@ class TestGuesses:
 
     def test_that_are_wrong_are_events_of_the_owner(self, browser, owner):
         answer(browser, ANOTHER)
-        event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
-        assert str(event.user_id) == str(owner.pk)
+        assert str(SecurityEvent.objects.get(kind=SecurityEvent.Kind.SIGN_IN_FAILED).user_id) == str(owner.pk)
 
     def test_of_a_password_are_one_event_each(self, browser, policy, settings):
         policy(three_factors, SIGN_IN_POLICY=f"{HERE}.asks_for_the_password_again")

@@ -31,8 +31,7 @@ class TestAPasswordGivenAgain:
         required()
         before = RefreshToken.objects.get()
         response = post(browser, AGAIN, {"password": PASSWORD})
-        assert refusal(response) == (401, "factor_required")
-        assert response.json()["offered"] == ["enrol_totp"]
+        assert (refusal(response), response.json()["offered"]) == ((401, "factor_required"), ["enrol_totp"])
         assert refusal(refresh(browser)) == (401, "session_idle")
         assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
         row = RefreshToken.objects.get()
@@ -46,8 +45,7 @@ class TestAPasswordGivenAgain:
         given = {"password": PASSWORD, "refresh_token": tokens["refresh_token"]}
         response = post(Client(), AGAIN, given, **bearer(tokens["access_token"]))
         assert refusal(response) == (401, "factor_required")
-        pending = response.json()["pending"]
-        assert answer(Client(), NEW_CODE, "enrol_totp", pending=pending).status_code == 200
+        assert answer(Client(), NEW_CODE, "enrol_totp", pending=response.json()["pending"]).status_code == 200
 
     def test_is_wrong_as_before(self, browser, required):
         required()

@@ -128,8 +128,7 @@ class TestASignIn:
         client = Client()
         assert begin(client, user).json()["offered"] == ["totp"]
         response = answer(client)
-        assert response.status_code == 200
-        assert response.json()["session"]["amr"] == ["pwd", "otp", "mfa"]
+        assert (response.status_code, response.json()["session"]["amr"]) == (200, ["pwd", "otp", "mfa"])
         assert who(client) == str(user.pk)
 
     def test_by_a_factor_that_is_set_up_in_the_next_step(self, user, required):
@@ -160,8 +159,7 @@ class TestASignIn:
     def test_opens_nothing_if_the_function_fails(self, user, required):
         required(f"{HERE}.fails")
         client = Client(raise_request_exception=False)
-        assert begin(client, user).status_code == 500
-        assert not RefreshToken.objects.exists()
+        assert (begin(client, user).status_code, RefreshToken.objects.exists()) == (500, False)
 
     def test_without_a_way_to_set_one_up_is_refused(self, user, required, settings):
         required(FACTORS=["tokens.web.factors.Password", f"{HERE}.Code"])
@@ -180,11 +178,9 @@ class TestAnOpenSession:
         clock.forward(LONG)
         for _ in range(2):
             response = refresh(browser)
-            assert refusal(response) == (401, "session_idle")
-            assert response.json()["offered"] == []
+            assert (refusal(response), response.json()["offered"]) == ((401, "session_idle"), [])
             assert 'error="insufficient_user_authentication"' in response["WWW-Authenticate"]
-            assert not response.cookies
-            assert who(browser) is None
+            assert (len(response.cookies), who(browser)) == (0, None)
         row = RefreshToken.objects.get()
         assert row.state(row.since) == before.state(before.since)
         assert REFRESH in browser.cookies
@@ -234,21 +230,18 @@ class TestAnOpenSession:
         clock.forward(LONG)
         given = {"password": PASSWORD} if path == AGAIN else {"password": PASSWORD, "email": user.email}
         response = post(browser, path, given)
-        assert refusal(response) == (401, "factor_required")
-        assert response.json()["offered"] == ["enrol_totp"]
+        assert (refusal(response), response.json()["offered"]) == ((401, "factor_required"), ["enrol_totp"])
         assert who(browser) is None
         assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
         row = RefreshToken.objects.get()
         assert (row.id, row.generation, row.amr) == (before.id, before.generation + 1, ["pwd", "otp", "mfa"])
-        assert browser.cookies["__Host-pending"].value == ""
-        assert who(browser) == str(user.pk)
+        assert (browser.cookies["__Host-pending"].value, who(browser)) == ("", str(user.pk))
 
     def test_is_left_for_a_new_one_if_the_sign_in_asks_for_another_kind(self, browser, user, required, clock):
         required()
         clock.forward(LONG)
         begin(browser, user, remember=True)
-        assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
-        assert RefreshToken.objects.count() == 2
+        assert (answer(browser, NEW_CODE, "enrol_totp").status_code, RefreshToken.objects.count()) == (200, 2)
 
     def test_goes_on_by_pages_and_leads_on(self, browser, user, required, clock):
         required()
@@ -273,8 +266,7 @@ class TestAnOpenSession:
         required()
         clock.forward(LONG)
         assert begin(browser, user).json()["trust_device_for"] == 30 * 86400
-        assert answer(browser, trust_device=True).status_code == 200
-        assert RefreshToken.objects.count() == 1
+        assert (answer(browser, trust_device=True).status_code, RefreshToken.objects.count()) == (200, 1)
         assert begin(browser, user).status_code == 200
 
     def test_is_asked_although_a_response_of_a_moment_ago_was_lost(self, browser, user, required, clock):
@@ -331,8 +323,7 @@ class TestAnOpenSession:
         assert refusal(refresh(browser)) == (401, "session_idle")
         assert refusal(post(browser, AGAIN, {"method": "totp", "answer": CODE})) == (401, "invalid_credentials")
         assert refusal(post(browser, AGAIN, {"password": PASSWORD})) == (401, "factor_required")
-        assert answer(browser).status_code == 200
-        assert RefreshToken.objects.get().amr == ["pwd", "otp", "mfa"]
+        assert (answer(browser).status_code, RefreshToken.objects.get().amr) == (200, ["pwd", "otp", "mfa"])
 
     def test_keeps_what_a_view_has_stored(self, user, required, clock, settings):
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
@@ -456,5 +447,4 @@ def test_the_page_that_asks_again_leads_on_to_the_next_step(browser, user, requi
     assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/sign-in/factor")
     response = browser.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE, "next": "/devices"})
     assert response["Location"] == "/devices"
-    assert browser.get("/devices", headers=NAVIGATION).status_code == 200
-    assert RefreshToken.objects.count() == 1
+    assert (browser.get("/devices", headers=NAVIGATION).status_code, RefreshToken.objects.count()) == (200, 1)

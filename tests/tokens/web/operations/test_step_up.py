@@ -130,8 +130,7 @@ class TestAPage:
             assert response.url == f"/sign-in/again?next={back}"
 
     def test_asks_a_visitor_to_sign_in(self, api):
-        response = api.get("/well", headers=PAGE)
-        assert response.url == "/sign-in?next=/well"
+        assert api.get("/well", headers=PAGE).url == "/sign-in?next=/well"
 
     def test_without_a_page_that_asks_says_so(self, browser, settings):
         settings.TOKENS = {**settings.TOKENS, "REAUTHENTICATION_URL": "there-is-none"}
