@@ -68,15 +68,14 @@ def sessions(boss: Any, admin: Client, user: Any, clock: Any) -> dict[str, Refre
     ],
     ids=["live", "refreshed within the hour", "bound", "in cookies", "in the body"],
 )
-def test_a_number_counts_the_live_sessions_that_the_list_behind_its_link_shows(label, names, sessions, clock):
+def test_a_number_counts_the_live_sessions_that_the_list_behind_its_link_shows(label, names, sessions, clock, client):
     # The page is shown to somebody else, whose request does not refresh one of these sessions.
-    browser = Client()
-    login(browser, AdminFactory(), remember=True)
+    login(client, AdminFactory(), remember=True)
     own = RefreshToken.objects.order_by("-id")[0]
     RefreshToken.objects.filter(pk=own.pk).update(mode="subdomain", since=clock.now - 2 * HOUR)
-    value, url = number(label, browser)
+    value, url = number(label, client)
     expected = {sessions[name].pk for name in names} | ({own.pk} if label == "Live" else set())
-    assert (value, listed(browser, url)) == (len(expected), expected)
+    assert (value, listed(client, url)) == (len(expected), expected)
 
 
 @pytest.mark.parametrize(

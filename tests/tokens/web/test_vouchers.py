@@ -137,14 +137,13 @@ def test_the_way_back_from_an_impersonation_opens_nothing_until_the_browser_sign
     assert staff.browser.get("/api/auth/me").status_code == 200
 
 
-def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user):
-    """The browser sends a request in parallel to its first proof, which makes its refresh token invalid."""
-    browser = new_browser()
-    device = Device(browser).sign_in(user)
-    assert VOUCHER not in browser.cookies
-    before = {name: cookie.value for name, cookie in browser.cookies.items()}
+def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user, api):
+    """The api sends a request in parallel to its first proof, which makes its refresh token invalid."""
+    device = Device(api).sign_in(user)
+    assert VOUCHER not in api.cookies
+    before = {name: cookie.value for name, cookie in api.cookies.items()}
     device.register()
-    sent = {**before, VOUCHER: voucher_of(device), ACCESS: browser.cookies[ACCESS].value}
+    sent = {**before, VOUCHER: voucher_of(device), ACCESS: api.cookies[ACCESS].value}
     assert device.refresh().status_code == 200
     cookies = "; ".join(f"{name}={value}" for name, value in sent.items() if value)
     assert rename(Device(Client(), sid=device.sid), Cookie=cookies).status_code == 200

@@ -162,12 +162,11 @@ def test_our_own_entry_point_says_what_it_has_checked(browser, user, totp):
     assert said(browser) == (["pwd"], "aal1")
 
 
-def test_an_app_client_says_it_too(user, totp):
-    app = Client()
-    began = post(app, "/_allauth/app/v1/auth/login", {"email": user.email, "password": PASSWORD})
+def test_an_app_client_says_it_too(user, totp, client):
+    began = post(client, "/_allauth/app/v1/auth/login", {"email": user.email, "password": PASSWORD})
     assert began.status_code == 401
     token = {"X-Session-Token": began.json()["meta"]["session_token"]}
-    assert post(app, "/_allauth/app/v1/auth/2fa/authenticate", {"code": code()}, **token).status_code == 200
+    assert post(client, "/_allauth/app/v1/auth/2fa/authenticate", {"code": code()}, **token).status_code == 200
     assert [row.amr for row in RefreshToken.objects.all()] == [["pwd", "otp", "mfa"]]
 
 

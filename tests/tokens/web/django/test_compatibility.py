@@ -268,8 +268,7 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
             assert self.user_by(another(), key) == str(user.pk)
         assert RefreshToken.objects.count() <= 1
 
-    def test_goes_on_while_it_is_used_and_is_listed_and_ends_when_it_is_not(self, user, another, clock):
-        client = Client()
+    def test_goes_on_while_it_is_used_and_is_listed_and_ends_when_it_is_not(self, user, another, clock, client):
         client.force_login(user)
         key = client.cookies[SESSION].value
         for seconds in (0, *[6 * 86400] * 2):
@@ -279,9 +278,8 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         assert self.user_by(another(), key) is None
 
     @pytest.mark.parametrize("offered", ["off", "offer"])
-    def test_that_was_revoked_does_not_come_back_by_writing_to_it(self, offered, user, another, clock, settings):
+    def test_that_was_revoked_does_not_come_back_by_a_write(self, offered, user, another, clock, settings, client):
         settings.TOKENS = {**settings.TOKENS, "DEVICE_BOUND": offered}
-        client = Client()
         sign_in_before_us(client, user)
         key = client.cookies[SESSION].value
         assert self.user_by(another(), key) == str(user.pk)
@@ -326,9 +324,8 @@ class TestACopyOfDjangosCookie:
     """A session in a cookie is opened in another way."""
 
     @pytest.mark.parametrize("how", ["signed out", "expired"])
-    def test_opens_no_session_after_the_row_of_an_ended_one_was_purged(self, how, user, clock, settings):
+    def test_opens_no_session_after_the_row_of_an_ended_one_was_purged(self, how, user, clock, settings, client):
         settings.SESSION_COOKIE_AGE = 90 * 86400
-        client = Client()
         client.force_login(user)
         assert who(client) == str(user.pk)
         copy = copy_of(client)
@@ -344,9 +341,8 @@ class TestACopyOfDjangosCookie:
         Client().force_login(user)
         assert not RefreshToken.objects.exists()
 
-    def test_and_the_first_request_with_it_have_the_session_of_the_sign_in(self, user, clock):
+    def test_and_the_first_request_with_it_have_the_session_of_the_sign_in(self, user, clock, client):
         """Other packages find by the user which session they grant something on."""
-        client = Client()
         client.force_login(user)
         for seconds in (0, EXPIRED):
             clock.forward(seconds)

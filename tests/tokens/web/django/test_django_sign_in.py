@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from tests import browsers
 from tests.attacks.entry_points import INTROSPECTION, by_service
-from tests.browsers import ACCESS, SESSION, login, new_browser, post
+from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.parallel import at_once
 from tests.tokens.api.steps import deactivate
@@ -35,11 +35,10 @@ def copy_of(client: Client) -> Client:
 
 
 @pytest.mark.parametrize("later", [0, 601], ids=["at once", "after the access token has expired"])
-def test_a_sign_out_by_the_api_ends_the_session_that_only_djangos_session_names(user, clock, in_a_table, later):
-    client = new_browser()
-    client.force_login(user)
+def test_a_sign_out_by_the_api_ends_the_session_that_only_djangos_session_names(user, clock, in_a_table, later, api):
+    api.force_login(user)
     clock.forward(later)
-    assert post(copy_of(client), "/api/auth/logout").status_code == 204
+    assert post(copy_of(api), "/api/auth/logout").status_code == 204
     assert RefreshToken.objects.get().revoked_reason == "signed_out"
 
 
@@ -92,8 +91,7 @@ class TestItsAge:
     @pytest.mark.parametrize(
         ("seconds", "status"), [(0, 204), (899, 204), (901, 403)], ids=["new", "still recent", "old"]
     )
-    def test_is_that_of_the_sign_in_if_it_was_made_where_we_are_installed(self, engine, user, clock, seconds, status):
-        client = Client()
+    def test_is_that_of_the_sign_in_if_it_was_made_by_ours(self, engine, user, clock, seconds, status, client):
         client.force_login(user)
         signed_in_at = int(clock.now.timestamp())
         clock.forward(seconds)
@@ -228,13 +226,12 @@ class TestASignOutInAnotherBrowser:
         sign_in_and_out(UserFactory())
         assert who(earlier) == str(user.pk)
 
-    def test_is_not_a_session_that_made_way_for_a_newer_one(self, earlier, user, clock):
+    def test_is_not_a_session_that_made_way_for_a_newer_one(self, earlier, user, clock, client):
         clock.forward(60)
-        browser = Client()
         for _ in range(2):
             clock.forward(1)
-            login(browser, user)
-        post(browser, "/api/auth/refresh")
+            login(client, user)
+        post(client, "/api/auth/refresh")
         assert RefreshToken.objects.get(revoked_at__isnull=False).revoked_reason == "superseded"
         assert who(earlier) == str(user.pk)
 
@@ -261,8 +258,7 @@ class TestAChangeOfKeys:
         assert ([who(tab) for tab in tabs], RefreshToken.objects.count()) == ([str(user.pk)] * 3, 1)
 
 
-def test_the_nonce_is_removed_when_it_has_been_used(user, clock, stored, engine):
-    client = Client()
+def test_the_nonce_is_removed_when_it_has_been_used(user, clock, stored, engine, client):
     client.force_login(user)
     assert (NONCE if engine == "signed_cookies" else FIRST_TOKENS) in stored(client)
     who(client)

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from accounts.models import User
 from tests.accounts.steps import sign_in_by_form
 from tests.attacks.entry_points import INTROSPECTION, by_service
-from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, new_browser, post, refresh
+from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refresh
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.api.steps import change_password_elsewhere
 from tests.tokens.service.holders import AnotherProcess, change_password, deactivate_in_sql
@@ -252,13 +252,12 @@ def test_is_refused_within_an_impersonation(actor, owner):
     assert (by_hijack(actor.browser, third).status_code, actor.whose()["user"]) == (403, str(owner.pk))
 
 
-def test_a_session_in_mode_body_begins_none(staff, owner, settings):
+def test_a_session_in_mode_body_begins_none(staff, owner, settings, api):
     settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"]}
-    browser = new_browser()
-    given = login(browser, staff, mode="body")
+    given = login(api, staff, mode="body")
     headers = {"Authorization": f"Bearer {given['access_token']}"}
-    browser.cookies[DEVICE] = given["device_token"]
-    assert browser.post(f"/probe/impersonate/{owner.email}", headers=headers).status_code == 403
+    api.cookies[DEVICE] = given["device_token"]
+    assert api.post(f"/probe/impersonate/{owner.email}", headers=headers).status_code == 403
     assert not impersonations().exists()
 
 

@@ -122,12 +122,11 @@ class TestTheNextStep:
         assert (browser.cookies[PENDING].value, who(browser)) == ("", str(owner.pk))
         assert post(browser, "/api/auth/refresh").status_code == 200
 
-    def test_keeps_what_the_first_one_has_asked_for(self, owner):
-        browser = Client()
+    def test_keeps_what_the_first_one_has_asked_for(self, owner, client):
         given = {"mode": "body", "remember": True, "device_name": "my telephone"}
-        first = begin(browser, owner, **given)
+        first = begin(client, owner, **given)
         assert PENDING not in first.cookies
-        session = answer(browser, pending=first.json()["pending"]).json()
+        session = answer(client, pending=first.json()["pending"]).json()
         assert session["refresh_token"]
         assert session["session"]["device"]["name"] == "my telephone"
         row = RefreshToken.objects.get()
@@ -148,25 +147,23 @@ class TestTheNextStep:
         begin(browser, owner)
         assert (answer(browser).status_code, who(browser)) == (200, str(owner.pk))
 
-    def test_may_not_be_the_last(self, owner, policy):
+    def test_may_not_be_the_last(self, owner, policy, api):
         policy(three_factors)
-        browser = Client(headers={"User-Agent": FIREFOX})
-        begin(browser, owner)
-        first = browser.cookies[PENDING].value
-        second = answer(browser)
+        begin(api, owner)
+        first = api.cookies[PENDING].value
+        second = answer(api)
         assert (second.status_code, second.json()["offered"]) == (401, ["question"])
-        assert browser.cookies[PENDING].value != first
+        assert api.cookies[PENDING].value != first
         assert not RefreshToken.objects.exists()
-        third = answer(browser, {"pet": "cat"}, "question")
+        third = answer(api, {"pet": "cat"}, "question")
         assert third.json()["session"]["amr"] == ["pwd", "otp", "kba", "mfa"]
-        browser.cookies[PENDING] = first
-        assert (answer(browser).status_code, RefreshToken.objects.count()) == (401, 1)
+        api.cookies[PENDING] = first
+        assert (answer(api).status_code, RefreshToken.objects.count()) == (401, 1)
 
-    def test_may_be_refused_by_the_policy(self, owner, policy):
+    def test_may_be_refused_by_the_policy(self, owner, policy, client):
         policy(refuses_codes)
-        browser = Client()
-        begin(browser, owner)
-        response = answer(browser)
+        begin(client, owner)
+        response = answer(client)
         assert (refusal(response), response.json()["detail"]) == ((403, "sign_in_refused"), "No codes here.")
         assert not RefreshToken.objects.exists()
 

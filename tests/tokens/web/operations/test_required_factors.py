@@ -122,26 +122,23 @@ class TestASignIn:
             assert (response.json()["code"], response.json()["offered"]) == ("factor_required", ["enrol_totp"])
             assert not RefreshToken.objects.exists()
 
-    def test_by_a_factor_that_the_account_has(self, user, required):
+    def test_by_a_factor_that_the_account_has(self, user, required, client):
         required()
         HAS_A_CODE.add(user.pk)
-        client = Client()
         assert begin(client, user).json()["offered"] == ["totp"]
         response = answer(client)
         assert (response.status_code, response.json()["session"]["amr"]) == (200, ["pwd", "otp", "mfa"])
         assert who(client) == str(user.pk)
 
-    def test_by_a_factor_that_is_set_up_in_the_next_step(self, user, required):
+    def test_by_a_factor_that_is_set_up_in_the_next_step(self, user, required, client):
         required()
-        client = Client()
         begin(client, user)
         assert post(client, FACTOR, {"method": "enrol_totp"}).json() == {"options": {"code": NEW_CODE}}
         assert answer(client, NEW_CODE, "enrol_totp").status_code == 200
         assert begin(Client(), user).json()["offered"] == ["totp"]
 
-    def test_is_not_let_in_by_what_users_know(self, user, required):
+    def test_is_not_let_in_by_what_users_know(self, user, required, client):
         required()
-        client = Client()
         begin(client, user)
         assert refusal(answer(client, CODE, "question")) == (401, "factor_refused")
         assert not RefreshToken.objects.exists()
@@ -198,9 +195,8 @@ class TestAnOpenSession:
         clock.forward(LONG)
         assert refusal(refresh(browser)) == (401, "session_idle")
 
-    def test_that_was_opened_by_a_factor_goes_on(self, user, required, clock):
+    def test_that_was_opened_by_a_factor_goes_on(self, user, required, clock, client):
         required()
-        client = Client()
         begin(client, user)
         answer(client, NEW_CODE, "enrol_totp")
         clock.forward(LONG)
@@ -325,24 +321,23 @@ class TestAnOpenSession:
         assert refusal(post(browser, AGAIN, {"password": PASSWORD})) == (401, "factor_required")
         assert (answer(browser).status_code, RefreshToken.objects.get().amr) == (200, ["pwd", "otp", "mfa"])
 
-    def test_keeps_what_a_view_has_stored(self, user, required, clock, settings):
+    def test_keeps_what_a_view_has_stored(self, user, required, clock, settings, api):
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         settings.ROOT_URLCONF = "tests.tokens.web.django_session_urls"
-        client = Client(headers={"User-Agent": FIREFOX})
-        client.post("/sign-in", {"username": user.email, "password": PASSWORD})
-        client.get("/probe/store/cart")
+        api.post("/sign-in", {"username": user.email, "password": PASSWORD})
+        api.get("/probe/store/cart")
         required()
         clock.forward(LONG)
-        key = client.cookies[SESSION].value
-        assert client.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
+        key = api.cookies[SESSION].value
+        assert api.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
         for path in ("/devices", "/sign-in"):
-            client.get(path, headers=NAVIGATION)
-        client.post("/sign-in", {"username": user.email, "password": PASSWORD})
-        assert client.cookies[SESSION].value == key
-        client.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE})
-        assert who(client) == str(user.pk)
+            api.get(path, headers=NAVIGATION)
+        api.post("/sign-in", {"username": user.email, "password": PASSWORD})
+        assert api.cookies[SESSION].value == key
+        api.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE})
+        assert who(api) == str(user.pk)
         pk = str(user.pk)
-        assert client.get("/probe/seen").json() == {"user": pk, "django": pk, "data": {"note": "cart"}}
+        assert api.get("/probe/seen").json() == {"user": pk, "django": pk, "data": {"note": "cart"}}
 
     def test_is_shown_as_what_it_is(self, browser, user, required, another, admin_client):
         required(f"{HERE}.is_named_ada")
@@ -363,14 +358,13 @@ class TestAnOpenSession:
         revoke_all(RefreshToken.objects.unended().filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         assert refusal(refresh(browser)) == (401, "session_ended")
 
-    def test_by_a_client_that_keeps_its_tokens_itself(self, user, required, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
-        token = login(client, user, mode="body")["refresh_token"]
+    def test_by_a_client_that_keeps_its_tokens_itself(self, user, required, clock, api):
+        token = login(api, user, mode="body")["refresh_token"]
         HAS_A_CODE.add(user.pk)
         required()
         clock.forward(LONG)
-        assert refusal(post(client, "/api/auth/refresh", {"refresh_token": token})) == (401, "session_idle")
-        given = post(client, AGAIN, {"method": "totp", "answer": CODE, "refresh_token": token})
+        assert refusal(post(api, "/api/auth/refresh", {"refresh_token": token})) == (401, "session_idle")
+        given = post(api, AGAIN, {"method": "totp", "answer": CODE, "refresh_token": token})
         assert given.status_code == 200
         assert given.json()["refresh_token"] != token
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils import timezone
 
-from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, copy_of, login, new_browser, post, refresh
+from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, copy_of, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.web import step_up_urls
 from tests.tokens.web_steps import signed_in_as
@@ -145,14 +145,13 @@ class TestNobodyIsAskedForEver:
         assert (response.status_code, response.has_header("WWW-Authenticate")) == (403, False)
         assert client.get("/drf", headers=headers).status_code == 403
 
-    def test_somebody_who_needs_two_steps_gets_there_in_two(self, clock):
-        client = new_browser()
-        client.force_login(UserFactory())
-        assert client.get("/well", headers=JSON).json()["offered"] == ["password", "totp"]
-        post(client, AGAIN, {"password": PASSWORD})
-        assert client.get("/well", headers=JSON).json()["offered"] == ["totp"]
-        post(client, AGAIN, CODE)
-        assert client.get("/well", headers=JSON).status_code == 200
+    def test_somebody_who_needs_two_steps_gets_there_in_two(self, clock, api):
+        api.force_login(UserFactory())
+        assert api.get("/well", headers=JSON).json()["offered"] == ["password", "totp"]
+        post(api, AGAIN, {"password": PASSWORD})
+        assert api.get("/well", headers=JSON).json()["offered"] == ["totp"]
+        post(api, AGAIN, CODE)
+        assert api.get("/well", headers=JSON).status_code == 200
 
     def test_an_impersonation(self, browser, clock):
         person = UserFactory()

@@ -43,14 +43,13 @@ def person(clock, settings):
     return found
 
 
-def test_a_sign_in_offers_it_and_is_spared(person, another):
-    browser = another()
-    assert begin(browser, person.user).json()["trust_device_for"] == 30 * 86400
-    person.answer(browser, trust_device=True)
-    session = begin(browser, person.user).json()["session"]
+def test_a_sign_in_offers_it_and_is_spared(person, another, api):
+    assert begin(api, person.user).json()["trust_device_for"] == 30 * 86400
+    person.answer(api, trust_device=True)
+    session = begin(api, person.user).json()["session"]
     assert (session["amr"], session["acr"]) == (["pwd"], "aal1")
     person.clock.forward(LONG)
-    assert refresh(browser).status_code == 200
+    assert refresh(api).status_code == 200
 
 
 def test_a_session_that_lacked_the_factor_goes_on_and_its_device_is_trusted(person):
