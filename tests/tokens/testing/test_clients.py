@@ -212,19 +212,19 @@ class TestStepUp:
     @pytest.fixture
     def client(self, settings):
         """A browser in front of the views that ask for more. Other views would let every signed-in user in."""
-        settings.ROOT_URLCONF = "tests.tokens.testing.urls"
+        settings.ROOT_URLCONF = "tests.tokens.web.step_up_urls"
         return Client(headers={"Accept": "application/json"})
 
     @pytest.mark.parametrize(("methods", "status"), [(["pwd"], 403), (["pwd", "otp"], 200)], ids=["one", "two"])
     def test_a_level_takes_as_many_factors(self, methods, status, client, user):
         sign_in(client, user, methods=methods)
-        assert client.get("/level").status_code == status
+        assert client.get("/well").status_code == status
 
     def test_an_authentication_gets_too_old(self, client, user):
         sign_in(client, user)
-        assert client.get("/recent").status_code == 200
+        assert client.get("/recently").status_code == 200
         age(client, 301)
-        assert client.get("/recent").status_code == 401
+        assert client.get("/recently").status_code == 401
 
     def test_a_method_may_be_older_than_the_sign_in(self, client, user, clock):
         an_hour_ago = clock.now - timedelta(hours=1)

@@ -201,19 +201,13 @@ class TestABoundSession:
         assert RefreshToken.objects.get().idle_expires_at == clock.now + REMEMBERED
         assert browser.browser.kept == {ACCESS, VOUCHER}
 
-    def test_does_not_if_the_user_has_not_asked_for_it(self, remembering, user, clock):
-        remembering("bound", **OFFERED)
-        browser = Browser(Kept()).bind(user, remember=False)
-        browser.browser.close()
-        assert who(browser.browser) is None
-
-    def test_does_not_with_never(self, remembering, user, clock):
-        remembering("never", **OFFERED)
-        browser = Browser(Kept()).bind(user)
+    @pytest.mark.parametrize("value", ["bound", "never"], ids=["the user has not asked for it", "it is not allowed"])
+    def test_does_not_if(self, remembering, user, clock, value):
+        remembering(value, **OFFERED)
+        browser = Browser(Kept()).bind(user, remember=value == "never")
         assert RefreshToken.objects.get().idle_expires_at == clock.now + BROWSER
         browser.browser.close()
-        assert who(browser.browser) is None
-        assert browser.refresh().status_code == 401
+        assert (who(browser.browser), browser.refresh().status_code) == (None, 401)
 
 
 def test_a_client_that_keeps_its_tokens_itself_is_only_told_so_by_the_idle_end(remembering, api, user, clock):

@@ -277,7 +277,7 @@ class Code(Factor):
         return {"for": str(user.pk)}
 
     def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
-        return ["pin"] if answer == "right" else None
+        return [*self.proves] if answer == "right" else None
 
 
 class Held(Code):
@@ -285,23 +285,20 @@ class Held(Code):
 
     name, proves = "held", frozenset({"otp"})
 
-    def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
-        return ["otp"]
 
-
-class Silent(Held):
-    """A factor that does not say what it proves."""
-
-    name, proves = "silent", frozenset()
-
-
-class Mailed(Silent):
+class Mailed(Code):
     """A factor that proves nothing, such as a code by e-mail."""
 
-    name = "mailed"
+    name, proves = "mailed", frozenset()
+
+
+class Silent(Mailed):
+    """A factor that does not say what it proves."""
+
+    name = "silent"
 
     def verify(self, request: Any, user: Any, answer: Any) -> list[str] | None:
-        return []
+        return ["otp"]
 
 
 class TestAnotherFactor:

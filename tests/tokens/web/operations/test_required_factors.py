@@ -8,7 +8,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, login, post, refresh
+from tests.accounts.steps import sign_in_by_form
+from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, copy_of, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import refusal
 from tests.tokens.service.holders import STILL_TIME
@@ -99,6 +100,14 @@ def browser(signed_in: Client, clock: Any) -> Client:
     clock.forward(STILL_TIME)
     assert refresh(signed_in).status_code == 200
     return signed_in
+
+
+@pytest.fixture
+def asked(browser: Client, required: Any, clock: Any) -> Client:
+    """The browser when a factor is required, and its access token has expired. With it the browser would be let in."""
+    required()
+    clock.forward(LONG)
+    return browser
 
 
 class TestASignIn:
@@ -204,66 +213,57 @@ class TestAnOpenSession:
         clock.forward(LONG)
         assert who(client) == str(user.pk)
 
-    def test_goes_on_by_a_factor_as_the_same(self, browser, user, required, clock):
+    def test_goes_on_by_a_factor_as_the_same(self, asked, user, clock):
         HAS_A_CODE.add(user.pk)
-        required()
         before = RefreshToken.objects.get()
-        clock.forward(LONG)
-        assert refresh(browser).json()["offered"] == ["totp"]
-        response = post(browser, AGAIN, {"method": "totp", "answer": CODE})
+        assert refresh(asked).json()["offered"] == ["totp"]
+        response = post(asked, AGAIN, {"method": "totp", "answer": CODE})
         assert response.status_code == 200, response.content
         assert {ACCESS, REFRESH} <= {*response.cookies}
         row = RefreshToken.objects.get()
         assert (row.id, row.generation, row.amr) == (before.id, before.generation + 1, ["pwd", "otp", "mfa"])
-        assert who(browser) == str(user.pk)
+        assert who(asked) == str(user.pk)
         clock.forward(LONG)
-        assert refresh(browser).status_code == 200
+        assert refresh(asked).status_code == 200
 
     @pytest.mark.parametrize("path", [AGAIN, "/api/auth/login"])
-    def test_goes_on_by_the_password_and_the_next_step(self, browser, user, required, clock, path):
-        required()
+    def test_goes_on_by_the_password_and_the_next_step(self, asked, user, path):
         before = RefreshToken.objects.get()
-        clock.forward(LONG)
         given = {"password": PASSWORD} if path == AGAIN else {"password": PASSWORD, "email": user.email}
-        response = post(browser, path, given)
+        response = post(asked, path, given)
         assert (refusal(response), response.json()["offered"]) == ((401, "factor_required"), ["enrol_totp"])
-        assert who(browser) is None
-        assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
+        assert who(asked) is None
+        assert answer(asked, NEW_CODE, "enrol_totp").status_code == 200
         row = RefreshToken.objects.get()
         assert (row.id, row.generation, row.amr) == (before.id, before.generation + 1, ["pwd", "otp", "mfa"])
-        assert (browser.cookies["__Host-pending"].value, who(browser)) == ("", str(user.pk))
+        assert (asked.cookies["__Host-pending"].value, who(asked)) == ("", str(user.pk))
+        kinds = [event.kind for event in SecurityEvent.objects.filter(user=user).order_by("id")]
+        assert kinds == ["signed_in", "new_device", "reauthenticated"]
 
-    def test_is_left_for_a_new_one_if_the_sign_in_asks_for_another_kind(self, browser, user, required, clock):
-        required()
-        clock.forward(LONG)
-        begin(browser, user, remember=True)
-        assert (answer(browser, NEW_CODE, "enrol_totp").status_code, RefreshToken.objects.count()) == (200, 2)
+    def test_is_left_for_a_new_one_if_the_sign_in_asks_for_another_kind(self, asked, user):
+        begin(asked, user, remember=True)
+        assert (answer(asked, NEW_CODE, "enrol_totp").status_code, RefreshToken.objects.count()) == (200, 2)
 
-    def test_goes_on_by_pages_and_leads_on(self, browser, user, required, clock):
-        required()
+    def test_goes_on_by_pages_and_leads_on(self, asked, user):
         before = RefreshToken.objects.get()
-        clock.forward(LONG)
-        response = browser.get("/devices", headers=NAVIGATION)
+        response = asked.get("/devices", headers=NAVIGATION)
         assert (response.status_code, response["Location"]) == (302, "/sign-in?next=/devices")
-        page = browser.get("/sign-in?next=/devices", headers=NAVIGATION).content.decode()
+        page = asked.get("/sign-in?next=/devices", headers=NAVIGATION).content.decode()
         assert user.email in page
         assert "not used for a while" not in page
-        given = {"username": user.email, "password": PASSWORD, "next": "/devices"}
-        response = browser.post("/sign-in", given)
+        response = sign_in_by_form(asked, user, next="/devices")
         assert (response.status_code, response["Location"]) == (302, "/sign-in/factor?next=%2Fdevices")
         given = {"method": "enrol_totp", "answer": NEW_CODE, "next": "/devices", "hint": "on"}
-        response = browser.post("/sign-in/factor", given)
+        response = asked.post("/sign-in/factor", given)
         assert (response.status_code, response["Location"]) == (302, "/password/change?next=%2Fdevices")
         assert RefreshToken.objects.get().id == before.id
-        assert browser.get("/devices", headers=NAVIGATION).status_code == 200
+        assert asked.get("/devices", headers=NAVIGATION).status_code == 200
 
-    def test_goes_on_and_its_device_is_spared_if_the_user_says_so(self, browser, user, required, clock):
+    def test_goes_on_and_its_device_is_spared_if_the_user_says_so(self, asked, user):
         HAS_A_CODE.add(user.pk)
-        required()
-        clock.forward(LONG)
-        assert begin(browser, user).json()["trust_device_for"] == 30 * 86400
-        assert (answer(browser, trust_device=True).status_code, RefreshToken.objects.count()) == (200, 1)
-        assert begin(browser, user).status_code == 200
+        assert begin(asked, user).json()["trust_device_for"] == 30 * 86400
+        assert (answer(asked, trust_device=True).status_code, RefreshToken.objects.count()) == (200, 1)
+        assert begin(asked, user).status_code == 200
 
     def test_is_asked_although_a_response_of_a_moment_ago_was_lost(self, browser, user, required, clock):
         """Otherwise a repeated refresh would be answered, within the grace."""
@@ -288,23 +288,18 @@ class TestAnOpenSession:
         assert refusal(refresh(thief, first)) == (401, "session_ended")
         assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.REUSE
 
-    def test_signs_nobody_in_by_the_token_or_a_factor_alone(self, browser, user, required, clock, another):
+    def test_signs_nobody_in_by_the_token_or_a_factor_alone(self, asked, user, another):
         HAS_A_CODE.add(user.pk)
-        required()
-        clock.forward(LONG)
-        thief, other = another(), another()
-        thief.cookies[REFRESH] = browser.cookies[REFRESH].value
+        thief, other = copy_of(asked, REFRESH), another()
         assert refusal(post(thief, AGAIN, {"method": "totp", "answer": "wrong"}))[0] == 401
         assert refusal(post(thief, AGAIN, {"method": "question", "answer": CODE})) == (401, "factor_required")
         assert refusal(post(other, AGAIN, {"method": "totp", "answer": CODE})) == (401, "not_authenticated")
         assert who(thief) is who(other) is None
 
-    def test_has_nothing_set_up_for_it_by_the_token_alone(self, browser, user, required, clock):
-        required()
-        clock.forward(LONG)
+    def test_has_nothing_set_up_for_it_by_the_token_alone(self, asked):
         for given in ({"method": "enrol_totp"}, {"method": "enrol_totp", "answer": NEW_CODE}):
-            assert refusal(post(browser, AGAIN, given)) == (401, "invalid_credentials")
-            assert refusal(post(browser, FACTOR, given)) == (401, "factor_refused")
+            assert refusal(post(asked, AGAIN, given)) == (401, "invalid_credentials")
+            assert refusal(post(asked, FACTOR, given)) == (401, "factor_refused")
         assert not HAS_A_CODE
 
     def test_that_is_idle_too_needs_what_reopens_it_and_the_factor(self, browser, user, required, clock):
@@ -324,7 +319,7 @@ class TestAnOpenSession:
     def test_keeps_what_a_view_has_stored(self, user, required, clock, settings, api):
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         settings.ROOT_URLCONF = "tests.tokens.web.django_session_urls"
-        api.post("/sign-in", {"username": user.email, "password": PASSWORD})
+        sign_in_by_form(api, user)
         api.get("/probe/store/cart")
         required()
         clock.forward(LONG)
@@ -332,7 +327,7 @@ class TestAnOpenSession:
         assert api.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
         for path in ("/devices", "/sign-in"):
             api.get(path, headers=NAVIGATION)
-        api.post("/sign-in", {"username": user.email, "password": PASSWORD})
+        sign_in_by_form(api, user)
         assert api.cookies[SESSION].value == key
         api.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE})
         assert who(api) == str(user.pk)
@@ -423,15 +418,6 @@ def test_a_socket_is_asked_about_again(browser, user, required, clock):
     assert queries.ends_of_live([row.id]) == {}
     RefreshToken.objects.update(methods=with_methods("", {"otp": timedelta()}, clock.now))
     assert {*queries.ends_of_live([row.id])} == {row.id}
-
-
-def test_the_events_of_a_session_that_goes_on_are_those_of_a_reauthentication(browser, user, required, clock):
-    required()
-    clock.forward(LONG)
-    post(browser, AGAIN, {"password": PASSWORD})
-    answer(browser, NEW_CODE, "enrol_totp")
-    kinds = [event.kind for event in SecurityEvent.objects.filter(user=user).order_by("id")]
-    assert kinds == ["signed_in", "new_device", "reauthenticated"]
 
 
 def test_the_page_that_asks_again_leads_on_to_the_next_step(browser, user, required, clock):
