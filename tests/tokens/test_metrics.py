@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
 from tests.tokens.devices import OFFERED, KeyHolder, a_key, sign
-from tests.tokens.service.holders import GRACE, STILL_TIME, Holder
+from tests.tokens.service.holders import GRACE, STILL_TIME, Holder, rotated_once
 from tests.tokens.service.statements import failing
 from tests.tokens.web_steps import who
 from tokens import hashers
@@ -69,10 +69,7 @@ class TestRefreshes:
     @pytest.fixture
     def holder(self, user: Any, clock: Any) -> Holder:
         """A session that was rotated once. A new one may be rotated without a wait, so the clock would not matter."""
-        holder = Holder(user)
-        holder.refresh()
-        clock.forward(STILL_TIME)
-        return holder
+        return rotated_once(user, clock)
 
     def test_each_outcome_is_counted(self, holder, clock):
         before = holder.token

@@ -88,8 +88,7 @@ class TestTheList:
     def test_has_pages(self, user, current, api, monkeypatch):
         monkeypatch.setattr(views, "PAGE", 2)
         open_session(user, Requester(), mode="cookie")
-        assert len(listed(api)) == 2
-        assert api.get(SESSIONS).json()["next"] is None
+        assert (len(listed(api)), api.get(SESSIONS).json()["next"]) == (2, None)
         for _ in range(3):
             open_session(user, Requester(), mode="cookie")
         pages, path = [], SESSIONS
@@ -203,8 +202,7 @@ def test_a_session_that_cannot_be_found_is_404(clock, api, user, another, ask, a
     clock.forward(age)
     api.get(ME)  # The request refreshes the session if the access token has expired.
     response, missing = ask(api, session_id), ask(api, uuid4())
-    assert refusal(response) == (404, "not_found")
-    assert response.content == missing.content
+    assert (refusal(response), response.content) == ((404, "not_found"), missing.content)
     assert response.headers.items() == missing.headers.items()
     assert (state_of(session_id) == "live") == (owner != user)
     assert RefreshToken.objects.get(id=session_id).device.name == "Before"

@@ -241,8 +241,7 @@ class TestAddMethod:
         browser = signed_in_as(account)
         signed_in_at = claims_of(browser)["auth_time"]
         clock.forward(100)
-        assert browser.post("/probe/add/otp").content == b"True"
-        assert said(browser) == (["pwd", "otp", "mfa"], "aal2")
+        assert (browser.post("/probe/add/otp").content, said(browser)) == (b"True", (["pwd", "otp", "mfa"], "aal2"))
         assert claims_of(browser)["auth_time"] == signed_in_at + 100
         row = RefreshToken.objects.get()
         assert loads(row.methods) == {"pwd": signed_in_at, "otp": signed_in_at + 100, "mfa": signed_in_at + 100}

@@ -88,8 +88,7 @@ class TestEachMode:
         answer = login(api, user, mode=mode)
         browser = another()
         browser.cookies[cookie] = answer["refresh_token"] if mode == "body" else refresh_token_of(api, mode)
-        assert post(browser, "/api/auth/refresh").status_code == 401
-        assert RefreshToken.objects.get().generation == 0
+        assert (post(browser, "/api/auth/refresh").status_code, RefreshToken.objects.get().generation) == (401, 0)
 
     @pytest.mark.parametrize("mode", ALL)
     def test_signing_out_clears_the_cookies_of_every_mode(self, api, user, mode):

@@ -186,8 +186,7 @@ class TestABoundSession:
         assert browser.register().status_code == 200
         assert browser.browser.kept == {ACCESS, VOUCHER}, "The browser must drop this one in time, to refresh."
         browser.browser.close()
-        assert who(browser.browser) is None
-        assert browser.refresh().status_code == 401
+        assert (who(browser.browser), browser.refresh().status_code) == (None, 401)
 
     def test_goes_on_after_that(self, browser, user, clock):
         browser.register()

@@ -95,8 +95,7 @@ def test_a_pending_sign_in_of_an_earlier_release_is_good_and_offers_nothing(proj
     begin(api, user)
     monkeypatch.undo()
     answer(api)
-    assert RefreshToken.objects.count() == 1
-    assert not Device.objects.filter(trusted_until__isnull=False).exists()
+    assert (RefreshToken.objects.count(), Device.objects.filter(trusted_until__isnull=False).exists()) == (1, False)
 
 
 def test_a_spared_sign_in_takes_one_statement_more_than_one_without_a_policy(clock, project, api, user, settings):
@@ -119,7 +118,6 @@ def test_the_end_is_of_one_user_and_public(project, api, user):
         answer(api)
     with sessions.durable():
         sessions.end_device_trust(user)
-    assert begin(api, user).json()["code"] == "factor_required"
-    assert begin(api, other).status_code == 200
+    assert (begin(api, user).json()["code"], begin(api, other).status_code) == ("factor_required", 200)
     [device] = Device.objects.filter(trusted_until__isnull=False)
     assert device.trusted_until - sessions.now() < timedelta(days=30)

@@ -105,8 +105,7 @@ def test_a_reauthentication_sets_none_and_prolongs_no_access(bound, clock, way):
     assert answer.status_code == 200
     assert VOUCHER not in answer.cookies
     token = codec().loads(answer.cookies[ACCESS].value, clock.now)
-    assert token.authenticated_at == int(clock.now.timestamp())
-    assert token.expires_at == expires_at
+    assert (token.authenticated_at, token.expires_at) == (int(clock.now.timestamp()), expires_at)
 
 
 @pytest.mark.parametrize("left", [100, 55, 15], ids=lambda left: f"{left} s left")
@@ -133,8 +132,7 @@ def test_the_way_back_from_an_impersonation_opens_nothing_until_the_browser_sign
     copied = {"Authorization": f"Bearer {answer.cookies[ACCESS].value}"}
     assert Client().get("/api/auth/me", headers=copied).status_code == 401
     assert by_function(browser, UserFactory()).status_code == 403
-    assert staff.refresh().status_code == 200
-    assert staff.browser.get("/api/auth/me").status_code == 200
+    assert (staff.refresh().status_code, staff.browser.get("/api/auth/me").status_code) == (200, 200)
 
 
 def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user, api):

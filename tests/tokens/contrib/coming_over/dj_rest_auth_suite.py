@@ -63,8 +63,7 @@ class TestBrowsers:
         post(browser, "/dj-rest-auth/token/refresh/")
         browser.cookies.clear()
         browser.cookies.update(before)
-        assert post(browser, "/dj-rest-auth/token/refresh/").status_code == 200
-        assert RefreshToken.objects.count() == 1
+        assert (post(browser, "/dj-rest-auth/token/refresh/").status_code, RefreshToken.objects.count()) == (200, 1)
 
     def test_logout_ends_the_session_and_blacklists_the_old_token(self, browser):
         post(browser, "/dj-rest-auth/token/refresh/")

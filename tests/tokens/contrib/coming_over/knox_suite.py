@@ -95,8 +95,7 @@ def test_an_application_takes_the_session_over_and_a_replay_ends_it(token, clock
 
 
 def test_a_browser_takes_it_over_into_cookies(token, api):
-    assert taken(token, api).status_code == 200
-    assert api.get("/api/auth/me").status_code == 200
+    assert (taken(token, api).status_code, api.get("/api/auth/me").status_code) == (200, 200)
 
 
 def test_a_session_ends_if_the_token_is_not_used_and_not_if_it_is(token, clock):

@@ -144,8 +144,7 @@ def test_a_browser_that_the_package_trusts_is_not_asked(browser, user, totp, set
     trust.trust_browser(browser.get("/").wsgi_request, user, response)
     name = app_settings.TRUST_COOKIE_NAME
     browser.cookies[name] = response.cookies[name].value
-    assert begin(browser, user).status_code == 200
-    assert begin(Client(), user).status_code == 401
+    assert (begin(browser, user).status_code, begin(Client(), user).status_code) == (200, 401)
 
 
 def test_without_a_policy_the_check_says_what_can_be_walked_round(settings):

@@ -68,8 +68,7 @@ class TestAnAppClient:
 
 
 def test_a_browser_acts_as_the_user_of_the_cookies(signed_in, user):
-    assert actor(signed_in, BROWSER) == str(user.pk)
-    assert actor(Client(), BROWSER) is None
+    assert (actor(signed_in, BROWSER), actor(Client(), BROWSER)) == (str(user.pk), None)
 
 
 def test_signing_out_the_other_sessions_ends_ours(user, django_capture_on_commit_callbacks):

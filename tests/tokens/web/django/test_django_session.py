@@ -65,8 +65,7 @@ class TestDjangosViews:
         page = browser.get(f"/accounts/reset/{uid}/{token}/", follow=True).request["PATH_INFO"]
         assert browser.post(page, {"new_password1": NEW, "new_password2": NEW}).status_code == 302
         clock.forward(EXPIRED)
-        assert who(api) is None
-        assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.PASSWORD_CHANGED
+        assert (who(api), RefreshToken.objects.get().revoked_reason) == (None, RefreshToken.Reason.PASSWORD_CHANGED)
         assert sign_in_by_form(browser, user, NEW).status_code == 302
 
 

@@ -19,7 +19,7 @@ from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.parallel import at_once
 from tests.tokens.api.steps import deactivate
 from tests.tokens.service.holders import change_password
-from tests.tokens.web_steps import EXPIRED, claims_of, end_all_sessions, signed_in_as, unsigned, who
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, claims_of, end_all_sessions, signed_in_as, unsigned, who
 from tokens.models import RefreshToken
 from tokens.web.django.session_data import FIRST_TOKENS, NONCE
 
@@ -78,8 +78,7 @@ class TestItsAge:
         who(earlier)
         clock.forward(60)
         assert post(earlier, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
-        assert claims_of(earlier)["auth_time"] == int(clock.now.timestamp())
-        assert claims_of(earlier)["amr"] == ["pwd"]
+        assert (claims_of(earlier)["auth_time"], claims_of(earlier)["amr"]) == (int(clock.now.timestamp()), ["pwd"])
         assert earlier.delete(OTHERS).status_code == 204
 
     def test_is_not_in_the_answer_to_a_service_if_it_is_unknown(self, earlier, settings):
@@ -96,8 +95,7 @@ class TestItsAge:
         signed_in_at = int(clock.now.timestamp())
         clock.forward(seconds)
         assert who(client) == str(user.pk)
-        assert claims_of(client)["auth_time"] == signed_in_at
-        assert client.delete(OTHERS).status_code == status
+        assert (claims_of(client)["auth_time"], client.delete(OTHERS).status_code) == (signed_in_at, status)
 
     def test_does_not_depend_on_other_sign_ins_of_the_account(self, earlier, user):
         user.last_login = timezone.now()
@@ -123,8 +121,7 @@ class TestACopy:
     def test_signs_nobody_in_after_the_user_was_revoked(self, copy, user, clock, seconds):
         revoke_a_session(user)
         clock.forward(seconds)
-        assert who(copy) is None
-        assert copy.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
+        assert (who(copy), copy.get("/probe/seen").json()) == (None, {"user": None, "django": None, "data": {}})
 
     def test_signs_nobody_in_after_the_browser_has_signed_out(self, copy, earlier, clock):
         assert earlier.post("/accounts/logout/").status_code == 302
@@ -234,6 +231,23 @@ class TestASignOutInAnotherBrowser:
         post(client, "/api/auth/refresh")
         assert RefreshToken.objects.get(revoked_at__isnull=False).revoked_reason == "superseded"
         assert who(earlier) == str(user.pk)
+
+
+class TestARequestOfAnotherSite:
+    """`tests.attacks.test_cross_site_page` tests those with tokens."""
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_opens_no_session_if_it_is_a_fetch_or_a_form(self, user, signed_in_by_django, site):
+        """The tokens could be lost, and the sign-in would count as used."""
+        browser = signed_in_by_django(user)
+        response = browser.get("/probe/who", headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors"})
+        browser.post("/probe/public", headers={"Sec-Fetch-Site": site})
+        assert (response.json()["pk"], RefreshToken.objects.count(), who(browser)) == (None, 0, str(user.pk))
+
+    def test_opens_one_if_it_is_a_navigation(self, user, signed_in_by_django):
+        """The sign-in may have led through another site."""
+        headers = {**NAVIGATION, "Sec-Fetch-Site": "cross-site"}
+        assert signed_in_by_django(user).get("/probe/who", headers=headers).json()["pk"] == str(user.pk)
 
 
 class TestAChangeOfKeys:

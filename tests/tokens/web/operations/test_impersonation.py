@@ -58,8 +58,7 @@ def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
     before = impersonator.claims
     clock.forward(100)
     assert impersonator.begin(owner).status_code in {200, 302}
-    assert impersonator.claims["sub"] == str(owner.pk)
-    assert impersonator.claims["act"] == {"sub": str(staff.pk)}
+    assert (impersonator.claims["sub"], impersonator.claims["act"]) == (str(owner.pk), {"sub": str(staff.pk)})
     assert not {"auth_time", "amr"} & impersonator.claims.keys()
     assert impersonator.whose() == seen_as(owner, staff)
     row = impersonations().get()
@@ -70,8 +69,7 @@ def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
 
     clock.forward(100)
     assert impersonator.release().status_code in {200, 302}
-    assert impersonator.claims["sub"] == str(staff.pk)
-    assert impersonator.claims["auth_time"] == before["auth_time"]
+    assert (impersonator.claims["sub"], impersonator.claims["auth_time"]) == (str(staff.pk), before["auth_time"])
     assert "act" not in impersonator.claims
     assert impersonator.whose() == seen_as(staff)
     clock.forward(700)
@@ -95,8 +93,7 @@ def test_it_survives_refreshes_and_ends_after_an_hour(actor, staff, owner, clock
         assert actor.claims["act"] == {"sub": str(staff.pk)}
     assert RefreshToken.objects.live().filter(user=staff, actor=None).exists()
     clock.forward(101)
-    assert refresh(browser).status_code == 401
-    assert browser.get("/api/auth/me").status_code == 401
+    assert (refresh(browser).status_code, browser.get("/api/auth/me").status_code) == (401, 401)
 
 
 def test_its_cookies_end_with_the_browser(actor):
@@ -264,8 +261,7 @@ def test_a_session_in_mode_body_begins_none(staff, owner, settings, api):
 def test_the_cookies_of_a_lost_impersonation_are_deleted(actor, owner):
     signed_in_as(owner).delete(f"/api/auth/sessions/{impersonations().get().id}")
     actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
-    assert refresh(actor.browser).status_code == 401
-    assert actor.browser.cookies[REFRESH].value == ""
+    assert (refresh(actor.browser).status_code, actor.browser.cookies[REFRESH].value) == (401, "")
 
 
 def test_the_actors_deletion_leaves_no_session_that_looks_like_the_owners_own(actor, staff, owner):
@@ -284,7 +280,6 @@ def test_deactivation_unheard_ends_it_at_its_refresh(actor, clock):
 @pytest.mark.django_db(transaction=True)
 def test_a_view_that_fails_after_the_release_leaves_the_actor_signed_in(actor, staff):
     actor.browser.raise_request_exception = False
-    assert actor.browser.post("/probe/release-and-fail").status_code == 500
-    assert actor.claims["sub"] == str(staff.pk)
+    assert (actor.browser.post("/probe/release-and-fail").status_code, actor.claims["sub"]) == (500, str(staff.pk))
     # Django does not save its session after an error of the server.
     assert (actor.whose()["user"], actor.whose()["django"]) in [(str(staff.pk), None), (str(staff.pk), str(staff.pk))]

@@ -103,8 +103,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 class TestTheNextStep:
     def test_is_named_by_the_answer_to_the_password(self, owner):
         response = begin(Client(), owner)
-        assert response.status_code == 401
-        assert response["Content-Type"] == "application/problem+json"
+        assert (response.status_code, response["Content-Type"]) == (401, "application/problem+json")
         assert response["Cache-Control"] == "private, no-store"
         found = response.json()
         assert (found["code"], found["offered"]) == ("factor_required", ["totp", "question"])
@@ -248,8 +247,7 @@ class TestItsEnd:
         fields = json.loads(pending.urlsafe_b64decode(body + "=="))
         fields[4] = {"pwd": 1, "otp": 1}
         browser.cookies[PENDING] = f"{pending.urlsafe_b64encode(json.dumps(fields).encode()).decode()}.{mac}"
-        assert answer(browser, ANOTHER).status_code == 401
-        assert answer(browser).status_code == 401
+        assert (answer(browser, ANOTHER).status_code, answer(browser).status_code) == (401, 401)
 
     def test_keeps_what_a_passkey_has_proved(self, browser, owner, policy):
         """``mfa`` of a passkey does not follow from its other methods."""

@@ -157,8 +157,7 @@ class TestASignIn:
         required()
         assert begin(client, user).status_code == 401
         trust.begin(Device.objects.get(), user, clock.now)
-        assert begin(client, user).status_code == 200
-        assert begin(Client(), user).status_code == 401
+        assert (begin(client, user).status_code, begin(Client(), user).status_code) == (200, 401)
         clock.forward(30 * 86400)
         assert begin(client, user).status_code == 401
 
