@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refresh
@@ -47,6 +46,7 @@ def test_signing_in_answers_with_the_user_and_the_session(clock, api, user):
         },
     }
     assert (row.user, row.generation) == (user, 0)
+    assert row.user.last_login is not None
     assert api.get(ME).json()["session"]["id"] == str(row.id)
 
 
@@ -63,22 +63,6 @@ def test_an_address_in_capitals_or_with_blanks_is_the_same_account(api, user):
 def test_an_invalid_bearer_token_does_not_prevent_signing_in(api, user):
     data = {"email": user.email, "password": PASSWORD}
     assert post(api, LOGIN, data, **bearer("nonsense")).status_code == 200
-
-
-def test_djangos_own_signal_is_sent_once(api, user):
-    users: list[Any] = []
-
-    def receive(**signal: Any) -> None:
-        users.append(signal["user"])
-
-    user_logged_in.connect(receive)
-    try:
-        login(api, user)
-    finally:
-        user_logged_in.disconnect(receive)
-    user.refresh_from_db()
-    assert (users, RefreshToken.objects.count()) == ([user], 1)
-    assert user.last_login is not None
 
 
 class TestARejection:

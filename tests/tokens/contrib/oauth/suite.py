@@ -141,18 +141,8 @@ def raise_alarm(browser: Client, user: Any) -> None:
     alarm.raise_alarm(browser.get("/probe/public").wsgi_request, link_token(Purpose.ALARM, user))
 
 
-WAYS: list[Callable[[Client, Any], None]] = [
-    sign_out,
-    sign_out_on_a_page,
-    revoke_by_command,
-    end_elsewhere,
-    reuse,
-    deactivate,
-    change_password,
-    reset_password,
-    raise_alarm,
-]
 OF_THE_USER = [deactivate, change_password, reset_password, raise_alarm]
+WAYS = [sign_out, sign_out_on_a_page, revoke_by_command, end_elsewhere, reuse, *OF_THE_USER]
 
 
 class TestTheEndOfTheSession:

@@ -89,7 +89,7 @@ class TestASignOut:
 
 
 @pytest.mark.parametrize("mode", ["cookie", BODY])
-def test_a_receiver_of_the_sign_in_sees_the_user_on_the_request(browser, user, both_modes, mode):
+def test_djangos_signal_of_a_sign_in_is_sent_once_with_a_request_that_has_the_user(browser, user, both_modes, mode):
     seen: list[Any] = []
 
     def receive(*, request: Any, user: Any, **kwargs: Any) -> None:

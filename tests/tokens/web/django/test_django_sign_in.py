@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.contrib.auth import SESSION_KEY
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -19,6 +18,7 @@ from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.parallel import at_once
 from tests.tokens.api.steps import deactivate
 from tests.tokens.service.holders import change_password
+from tests.tokens.service.statements import TABLE, before_the_update
 from tests.tokens.web_steps import EXPIRED, NAVIGATION, claims_of, end_all_sessions, signed_in_as, unsigned, who
 from tokens.models import RefreshToken
 from tokens.web.django.session_data import FIRST_TOKENS, NONCE
@@ -286,17 +286,8 @@ def test_a_revocation_while_the_session_is_being_opened_ends_it(earlier, user, c
     """It is committed between the look at the events and the new row."""
     clock.forward(60)
     login(Client(), user)
-    done: list[bool] = []
-
-    def revoke_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith("INSERT") and "tokens_refreshtoken" in sql and not done:
-            done.append(True)
-            end_all_sessions()
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(revoke_first):
+    with before_the_update(end_all_sessions, where=f'INSERT INTO "{TABLE}"'):
         assert who(earlier) is None
-    assert done
     assert not RefreshToken.objects.live().exists()
 
 
