@@ -18,6 +18,7 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.statements import statements
+from tests.tokens.web_steps import signed_in_as
 from tokens import admin as admin_module
 from tokens.admin import MAX_LISTED, RefreshTokenAdmin
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
@@ -219,8 +220,7 @@ class TestTheLists:
         [state] = re.findall(r'<label>State:</label>\s*<div class="readonly">([^<]*)</div>', html)
         assert state == text
 
-    def test_the_list_can_be_filtered_by_mode(self, admin, user, settings):
-        settings.TOKENS = {"MODES": ["cookie", "body"]}
+    def test_the_list_can_be_filtered_by_mode(self, admin, user, both_modes):
         login(Client(), user, mode="body")
         in_body = RefreshToken.objects.get(mode="body")
         assert listed(admin, mode__exact="body") == {in_body.pk}
@@ -286,11 +286,8 @@ class TestTheLists:
 
 
 class TestRevoking:
-    def test_the_selected_session_is_revoked_and_no_other(
-        self, admin, boss, user, users_browser, session, another, clock
-    ):
-        spared = another()
-        login(spared, user)
+    def test_the_selected_session_is_revoked_and_no_other(self, admin, boss, user, users_browser, session, clock):
+        spared = signed_in_as(user)
         assert revoke(admin, session).status_code == 302
         session.refresh_from_db()
         assert (session.revoked_at, session.revoked_reason, session.revoked_by) == (clock.now, "ended_by_staff", boss)
@@ -329,10 +326,8 @@ class TestRevoking:
         admin.post(f"{SESSIONS}?q={user.email}", dict(repeated))
         assert (len(live_sessions(user=user)), len(live_sessions(user=boss))) == (0, 1)
 
-    def test_all_sessions_of_a_user_are_revoked_from_the_users_page(self, admin, boss, user, clock, another):
-        browsers = [another(), another()]
-        for browser in browsers:
-            login(browser, user)
+    def test_all_sessions_of_a_user_are_revoked_from_the_users_page(self, admin, boss, user, clock):
+        browsers = [signed_in_as(user), signed_in_as(user)]
         page = admin.get(f"{USERS}{user.pk}/change/").content.decode()
         [link] = re.findall(r'<a href="([^"]+)">Revoke all sessions</a>', page)
         question = unescape(admin.get(link).content.decode())
@@ -463,9 +458,7 @@ class TestWhatTheAdminDoesNotDo:
 
 
 class TestDeletingAndDeactivatingUsers:
-    def test_a_deleted_user_is_signed_out_and_the_sessions_are_deleted(
-        self, admin, user, users_browser, session, clock
-    ):
+    def test_a_deleted_user_is_signed_out_and_has_no_sessions(self, admin, user, users_browser, session, clock):
         path = f"{USERS}{user.pk}/delete/"
         question = admin.get(path)
         assert question.status_code == 200

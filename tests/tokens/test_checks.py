@@ -336,16 +336,8 @@ def test_the_table_contains_every_id_in_the_code_once():
 
 
 HERE = "tests.tokens.test_checks"
-HOOKS = (
-    f"{HERE}.an_async_hook",
-    "nowhere.claims",
-    f"{HERE}.nothing",
-    "claims",
-    ".claims",
-    "..",
-    f"{HERE}.",
-    f"{HERE}.NO_FUNCTION",
-)
+OF_HERE = ("an_async_hook", "nothing", "", "NO_FUNCTION")
+HOOKS = ("nowhere.claims", "claims", ".claims", "..", *(f"{HERE}.{name}" for name in OF_HERE))
 TENANT_OF = "tests.tokens.tenants.schemas.tenant_of"
 OUR_OWN = f"{HERE}.{OwnSessionMiddleware.__name__}"
 VALUES: list[tuple[str, Arrange, list[str]]] = [

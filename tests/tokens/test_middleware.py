@@ -147,8 +147,7 @@ def test_over_plain_http_the_cookies_have_no_prefix_and_are_not_secure(api, user
 
 
 class TestABearerToken:
-    def test_it_is_used_instead_of_the_cookies(self, api, user, another, settings):
-        settings.TOKENS = {"MODES": ["cookie", "body"]}
+    def test_it_is_used_instead_of_the_cookies(self, api, user, another, both_modes):
         bearer = login(another(), user, mode="body")["access_token"]
         login(api, UserFactory())
         for token, pk in [(bearer, str(user.pk)), (unsigned(), None)]:

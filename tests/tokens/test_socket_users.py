@@ -26,6 +26,7 @@ from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import UserFactory
 from tests.tokens import test_user_models
 from tests.tokens.test_user_models import banned
+from tests.tokens.web import django_session_urls
 from tests.tokens.web_steps import EXPIRED, raising, unsigned
 from tokens import sockets
 from tokens.models import RefreshToken
@@ -34,11 +35,7 @@ from tokens.service.revocation import revoke
 from tokens.service.revocation_feed import feed
 from tokens.sockets import FORBIDDEN, SESSION_ENDED, TRY_AGAIN, TokenAuthMiddleware
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.urls("tests.tokens.web.django_session_urls"),
-    pytest.mark.at_length_on("sqlite"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(django_session_urls.__name__), pytest.mark.at_length_on("sqlite")]
 
 PATIENCE = 60
 """Seconds after which a test fails that waits for a message."""
@@ -132,9 +129,7 @@ NOBODY = {"pk": None, "sid": None}
 
 
 class TestAHandshake:
-    def test_has_the_user_of_the_cookies_also_after_a_sign_in_by_the_api(
-        self, signed_in, user, django_assert_num_queries
-    ):
+    def test_has_the_user_of_the_cookies(self, signed_in, user, django_assert_num_queries):
         session = RefreshToken.objects.get()
         with django_assert_num_queries(1):
             assert opened(headers_of(signed_in)) == {"pk": str(user.pk), "sid": str(session.id)}
@@ -143,8 +138,7 @@ class TestAHandshake:
         api.get(f"/probe/sign-in/{user.email}")
         assert opened(headers_of(api))["pk"] == str(user.pk)
 
-    def test_has_the_user_of_a_bearer_token_whatever_the_cookies_and_the_origin(self, signed_in, another, settings):
-        settings.TOKENS = {"MODES": ["cookie", "body"]}
+    def test_has_the_user_of_a_bearer_token_whatever_the_cookies_and_the_origin(self, signed_in, another, both_modes):
         other = UserFactory()
         token = login(another(), other, mode="body")["access_token"]
         for origin in (HERE, None, *FOREIGN.values()):

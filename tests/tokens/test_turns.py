@@ -220,9 +220,8 @@ class TestGoodSignIns:
         throttled(attempts_account="3/h", attempts_device="2/h", attempts_network="5/h")
 
     def test_are_limited_for_an_account(self, user):
-        found = [
-            ask(browser_at(f"198.51.{n}.7"), "login", {"email": user.email, "password": PASSWORD}) for n in range(4)
-        ]
+        given = {"email": user.email, "password": PASSWORD}
+        found = [ask(browser_at(f"198.51.{n}.7"), "login", given) for n in range(4)]
         assert [answer.status_code for answer in found] == [200] * 3 + [429]
         assert found[3].json()["detail"] == "Too many requests. Wait a while, and try again."
 

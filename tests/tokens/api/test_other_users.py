@@ -39,8 +39,7 @@ class TestForceAuthenticate:
         assert (answer.status_code, answer.json()["user"]["id"]) == (200, str(user.pk))
         assert (answer.json()["session"], answer.json()["access_token_expires_at"]) == (None, None)
 
-    def test_sees_the_users_sessions(self, client, user, api):
-        login(api, user)
+    def test_sees_the_users_sessions(self, client, signed_in):
         answer = client.get("/api/auth/sessions")
         assert [row["current"] for row in answer.json()["results"]] == [False]
 

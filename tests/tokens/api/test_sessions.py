@@ -116,12 +116,11 @@ class TestTheList:
 
 
 class TestRenaming:
-    def test_names_the_device_in_all_its_sessions(self, api, current, user):
-        login(api, user)
-        response = rename(api, current, "Kitchen tablet")
+    def test_names_the_device_in_all_its_sessions(self, signed_in, current):
+        response = rename(signed_in, current, "Kitchen tablet")
         assert response.status_code == 200
         assert (response.json()["id"], response.json()["device"]) == (current, {"name": "Kitchen tablet"})
-        assert listed(api, "device") == [{"name": "Kitchen tablet"}] * 2
+        assert listed(signed_in, "device") == [{"name": "Kitchen tablet"}] * 2
 
     def test_of_another_session_needs_no_recent_sign_in(self, clock, api, other, signed_in):
         clock.forward(RECENT + 1)

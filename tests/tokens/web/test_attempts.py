@@ -97,9 +97,7 @@ class TestAnAccount:
         clock.forward(1)
         assert sign_in(api, user.email).status_code == 200
 
-    def test_while_it_is_closed_nothing_is_hashed_or_written_and_the_log_says_what_was_too_much(
-        self, user, api, caplog, hashed
-    ):
+    def test_while_it_is_closed_costs_no_hash_and_no_row_and_the_log_says_why(self, user, api, caplog, hashed):
         guess(user.email)
         caplog.set_level(logging.INFO, "tokens")
         hashed.clear()

@@ -1,6 +1,7 @@
 """Sessions that are bound to the device (DEVICE_BOUND): the answers to a browser that has a key, and to all others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -10,29 +11,9 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, OPEN, REFRESH, SESSION, VOUCHER, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory
-from tests.tokens.devices import (
-    CHALLENGE,
-    OFFERED,
-    PROOF,
-    REFRESH_BY_KEY,
-    REGISTER,
-    REGISTRATION,
-    Device,
-    a_key,
-    parameters,
-    sign,
-)
-from tests.tokens.web_steps import (
-    EXPIRED,
-    NAVIGATION,
-    cleared,
-    database_down,
-    is_unavailable,
-    set_by,
-    signed_in_as,
-    values_of,
-    who,
-)
+from tests.tokens.devices import CHALLENGE, OFFERED, PROOF, REFRESH_BY_KEY, REGISTER, REGISTRATION, Device, a_key
+from tests.tokens.service.statements import failing
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, cleared, is_unavailable, set_by, signed_in_as, values_of, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import queries
 from tokens.service.revocation import revoke_all
@@ -107,8 +88,7 @@ class TestTheOfferAtASignIn:
         response = sign_in(browser, AdminFactory())
         assert response.cookies[REFRESH].value
         assert response[REGISTRATION].startswith(f'(ES256 RS256);path="{REGISTER}";challenge="')
-        device = Device(browser, key=a_key(), offer=parameters(response[REGISTRATION]))
-        assert device.register().status_code == 200
+        assert Device(browser, key=a_key()).offered(response).register().status_code == 200
         assert RefreshToken.objects.get().bound_key
 
     def test_no_other_request_and_no_failed_sign_in_offers_it(self, clock, signed_in, user):
@@ -203,13 +183,13 @@ class TestRegistration:
     @pytest.mark.django_db(transaction=True)
     def test_while_the_database_is_down_it_is_503_and_can_be_repeated(self, api, user):
         device = Device(api).sign_in(user)
-        with database_down():
+        with failing():
             assert is_unavailable(device.register())
         assert device.register().status_code == 200
 
 
 INVALID_PROOFS: dict[str, Callable[[Device], str]] = {
-    "signed with another key": lambda device: sign(a_key(), {"jti": device.challenge}),
+    "signed with another key": lambda device: replace(device, key=a_key()).proof(),
     "an empty proof": lambda device: "",
     "a proof that is too long": lambda device: "x" * 20000,
 }
@@ -262,7 +242,7 @@ class TestRefresh:
     @pytest.mark.parametrize("with_proof", [False, True], ids=["asking for a challenge", "with the proof"])
     def test_while_the_database_is_down_it_is_503_and_the_same_proof_stays_valid(self, bound, with_proof):
         proof = bound.proof()
-        with database_down():
+        with failing():
             assert is_unavailable(bound.ask(proof if with_proof else None))
         assert bound.ask(proof).status_code == 200
 
@@ -496,9 +476,7 @@ class TestASessionThatIsNotRemembered:
         passing.lose_access()
         answer = passing.ask(passing.proof())
         assert (answer.status_code, len(answer.cookies)) == (401, 0)
-        assert row_of(passing).revoked_at is None, (
-            "Any client can leave the cookie out, so it must not end the session."
-        )
+        assert row_of(passing).revoked_at is None, "Any client can leave the cookie out."
 
 
 class TestWhatIsShown:

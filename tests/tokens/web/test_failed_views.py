@@ -5,16 +5,13 @@ from django.conf import settings as django_settings
 from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 
-from tests.browsers import ACCESS, REFRESH, login, post
+from tests.browsers import ACCESS, REFRESH, post
 from tests.factories import PASSWORD, UserFactory
+from tests.tokens.web import django_session_urls
 from tests.tokens.web_steps import EXPIRED, raising, set_by, signed_in_as, who
 from tokens.models import RefreshToken
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.django_session_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(django_session_urls.__name__)]
 
 
 @pytest.fixture
@@ -49,20 +46,18 @@ def test_any_other_response_signs_in(api, user, path, how):
     assert (seen["user"], seen["django"]) == (str(user.pk), str(user.pk))
 
 
-def test_the_earlier_session_goes_on_with_the_cookies_of_its_refresh(api, user, clock, path):
-    login(api, user)
+def test_the_earlier_session_goes_on_with_the_cookies_of_its_refresh(signed_in, user, clock, path):
     clock.forward(EXPIRED)
-    assert {ACCESS, REFRESH} <= set_by(api.get(f"{path}/{UserFactory().pk}/raises"))
-    assert (who(api), RefreshToken.objects.get().generation) == (str(user.pk), 1)
+    assert {ACCESS, REFRESH} <= set_by(signed_in.get(f"{path}/{UserFactory().pk}/raises"))
+    assert (who(signed_in), RefreshToken.objects.get().generation) == (str(user.pk), 1)
 
 
 @pytest.mark.parametrize("how", ["raises", "500"])
-def test_a_new_password_that_the_view_has_saved_ends_only_the_other_sessions(api, user, clock, how):
-    login(api, user)
+def test_a_new_password_that_the_view_has_saved_ends_only_the_other_sessions(signed_in, user, clock, how):
     other = signed_in_as(user)
-    assert api.get(f"/probe/new-password-and-fail/{how}").status_code == 500
+    assert signed_in.get(f"/probe/new-password-and-fail/{how}").status_code == 500
     clock.forward(1)
-    assert (who(api), who(other)) == (str(user.pk), None)
+    assert (who(signed_in), who(other)) == (str(user.pk), None)
 
 
 def test_a_sign_in_by_the_api_whose_receiver_fails_leaves_no_session(api, user):

@@ -103,18 +103,15 @@ class TestASignIn:
             assert stored(api).session_key != old
             assert engine == "signed_cookies" or not Session.objects.filter(session_key=copy).exists()
 
-    def test_of_another_person_does_not_find_what_views_stored_for_the_first(self, api, user, stored, enter):
-        login(api, user)
-        api.get("/probe/store/secret")
+    def test_of_another_person_does_not_find_what_views_stored_for_the_first(self, stored, enter, signed_in):
+        signed_in.get("/probe/store/secret")
         other = AdminFactory()
-        enter(api, other)
-        assert seen(api) == {"user": str(other.pk), "django": str(other.pk), "data": {}}
-        assert user_of_socket(stored(api)) == str(other.pk)
+        enter(signed_in, other)
+        assert seen(signed_in) == {"user": str(other.pk), "django": str(other.pk), "data": {}}
+        assert user_of_socket(stored(signed_in)) == str(other.pk)
 
     @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
-    def test_of_another_person_finds_nothing_even_if_the_first_had_lost_djangos_session(
-        self, api, user, clock, enter, seconds
-    ):
+    def test_of_another_person_finds_nothing_even_if_djangos_session_was_lost(self, api, user, clock, enter, seconds):
         """Django's session ends with the browser. One that a view then begins anew names nobody."""
         login(api, user, remember=True)
         del api.cookies[django_settings.SESSION_COOKIE_NAME]
@@ -125,31 +122,28 @@ class TestASignIn:
         assert seen(api) == {"user": str(other.pk), "django": str(other.pk), "data": {}}
 
 
-def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browser(api, user, both_modes, stored):
-    login(api, user)
-    before = api.cookies[django_settings.SESSION_COOKIE_NAME].value
+def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browser(user, both_modes, stored, signed_in):
+    before = signed_in.cookies[django_settings.SESSION_COOKIE_NAME].value
     other = AdminFactory()
-    del api.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
-    token = login(api, other, mode="body")["access_token"]
-    assert api.cookies[django_settings.SESSION_COOKIE_NAME].value == before
-    assert seen(api, Authorization=f"Bearer {token}") == {"user": str(other.pk), "django": None, "data": {}}
-    assert seen(api) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
+    del signed_in.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
+    token = login(signed_in, other, mode="body")["access_token"]
+    assert signed_in.cookies[django_settings.SESSION_COOKIE_NAME].value == before
+    assert seen(signed_in, Authorization=f"Bearer {token}") == {"user": str(other.pk), "django": None, "data": {}}
+    assert seen(signed_in) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
 
 
-def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie(api, user, both_modes):
-    login(api, user)
-    del api.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
-    token = login(api, AdminFactory(), mode="body")["access_token"]
-    api.get("/probe/store/foreign", headers={"Authorization": f"Bearer {token}"})
-    assert seen(api)["data"] == {}
+def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie(both_modes, signed_in):
+    del signed_in.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
+    token = login(signed_in, AdminFactory(), mode="body")["access_token"]
+    signed_in.get("/probe/store/foreign", headers={"Authorization": f"Bearer {token}"})
+    assert seen(signed_in)["data"] == {}
 
 
-def test_a_bearer_of_the_same_person_finds_what_views_have_stored(api, user, both_modes):
-    login(api, user)
-    api.get("/probe/store/mine")
+def test_a_bearer_of_the_same_person_finds_what_views_have_stored(user, both_modes, signed_in):
+    signed_in.get("/probe/store/mine")
     token = login(Client(), user, mode="body")["access_token"]
     expected = {"user": str(user.pk), "django": str(user.pk), "data": {"note": "mine"}}
-    assert seen(api, Authorization=f"Bearer {token}") == expected
+    assert seen(signed_in, Authorization=f"Bearer {token}") == expected
 
 
 def test_a_bearer_does_not_find_a_sign_in_that_has_no_session_yet(api, user, both_modes):
@@ -264,9 +258,7 @@ class TestAnEndedSession:
 
 
 @pytest.mark.parametrize("is_moved_over", [False, True], ids=["a sign-in", "a sign-in was moved over"])
-def test_a_signed_in_request_needs_no_statement_after(
-    api, user, clock, signed_in_by_django, django_assert_num_queries, is_moved_over
-):
+def test_no_statement_is_needed_after(api, user, clock, signed_in_by_django, django_assert_num_queries, is_moved_over):
     feed.is_revoked(uuid4())
     if is_moved_over:
         api = signed_in_by_django(user)

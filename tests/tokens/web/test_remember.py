@@ -11,14 +11,11 @@ from tests.factories import PASSWORD, UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as Browser
 from tests.tokens.service.holders import STILL_TIME, Holder
+from tests.tokens.web import compatibility_urls
 from tests.tokens.web_steps import who
 from tokens.models import RefreshToken
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(compatibility_urls.__name__)]
 
 BROWSER, REMEMBERED = timedelta(hours=12), timedelta(days=14)
 
@@ -133,9 +130,7 @@ UNTICKED = [unticked_by_page, unticked_after_a_remembered_session, unticked_afte
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("entry_point", UNTICKED)
-def test_a_user_who_has_not_ticked_the_box_is_not_remembered_even_if_the_project_keeps_sessions(
-    entry_point, remembering, user, clock
-):
+def test_a_user_who_has_not_ticked_the_box_is_not_remembered_by_any_project(entry_point, remembering, user, clock):
     remembering("always")
     assert used(Kept(), user, clock, through=entry_point) == set()
     assert RefreshToken.objects.filter(user=user).latest("since").idle_expires_at == clock.now + BROWSER

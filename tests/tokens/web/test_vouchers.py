@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.attacks import possession_urls
 from tests.browsers import ACCESS, VOUCHER, copy_of, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
@@ -15,11 +16,7 @@ from tests.tokens.web_steps import cleared
 from tokens.conf import codec
 from tokens.models import RefreshToken
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.attacks.possession_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(possession_urls.__name__)]
 
 SCOPED_VOUCHER = "__Http-voucher"
 JSON, REQUIRED = "application/json", "refresh_token_required"

@@ -116,10 +116,8 @@ class TestApplications:
         assert live() == 0
 
     def test_the_answer_to_a_sign_in_that_fails_is_theirs(self, user):
-        ours, old = (
-            post(Client(), f"/{at}/login/", {"email": user.email, "password": "wrong"})
-            for at in ("dj-rest-auth", "old")
-        )
+        given = {"email": user.email, "password": "wrong"}
+        ours, old = (post(Client(), f"/{at}/login/", given) for at in ("dj-rest-auth", "old"))
         assert (ours.status_code, ours.json()) == (old.status_code, old.json())
 
 

@@ -169,9 +169,7 @@ class TestTheEndOfTheSession:
 
 
 @pytest.mark.parametrize("end", [sign_out, *OF_THE_USER])
-def test_what_was_granted_on_another_session_or_on_none_ends_with_a_new_password_and_the_alarm(
-    application, signed_in, user, end
-):
+def test_what_another_session_or_none_has_granted_ends_only_with_all_of_the_user(application, signed_in, user, end):
     tokens, soon = granted(signed_in_as(user)), timezone.now() + timedelta(hours=1)
     get_access_token_model().objects.create(user=user, token="alone", application=application, expires=soon)
     end(signed_in, user)
@@ -195,9 +193,8 @@ def test_a_refresh_adds_no_row_that_says_on_which_session_something_was_granted(
     assert Granted.objects.count() == 1
 
 
-def test_no_token_is_granted_on_a_session_that_has_expired(application, clock, api, user):
-    login(api, user)
-    tokens, code = granted(api), code_for(api)
+def test_no_token_is_granted_on_a_session_that_has_expired(application, clock, signed_in):
+    tokens, code = granted(signed_in), code_for(signed_in)
     clock.forward((RefreshToken.objects.get().ends_at - clock.now).total_seconds())
     assert not works(tokens)
     assert renew(tokens).status_code == 400

@@ -17,7 +17,7 @@ from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, 
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.service.holders import change_password
 from tests.tokens.service.statements import TABLE, failing, statements
-from tests.tokens.web.compatibility_urls import Paused
+from tests.tokens.web import compatibility_urls
 from tests.tokens.web.django.test_django_sign_in import copy_of
 from tests.tokens.web_steps import EXPIRED, add_middleware, end_all_sessions, is_unavailable, sign_in_before_us, who
 from tokens.conf import BODY
@@ -26,13 +26,9 @@ from tokens.service.revocation import revoke_all
 from tokens.web import outgoing
 from tokens.web.lazy_user import session_of
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(compatibility_urls.__name__)]
 
-HERE = "tests.tokens.web.compatibility_urls"
+HERE = compatibility_urls.__name__
 
 
 @pytest.fixture
@@ -109,9 +105,7 @@ class TestAuthenticate:
         [{}, {"username": "somebody"}, {"password": "a password"}, {"username": "somebody", "otp": "123456"}],
         ids=["without any", "a name", "a password", "a name and a code"],
     )
-    def test_without_a_name_and_a_password_costs_nothing(
-        self, credentials, user, rf, throttled, django_assert_num_queries
-    ):
+    def test_without_a_name_and_a_password_costs_nothing(self, credentials, rf, throttled, django_assert_num_queries):
         throttled(sign_in_account="1/m", sign_in_network="1/m")
         with django_assert_num_queries(0):
             for _ in range(3):
@@ -219,19 +213,18 @@ class TestASignInOutsideOfTheMiddleware:
         clock.forward(seconds)
         assert (who(api), who(copy)) == (None, None)
 
-    def test_of_another_person_replaces_that_of_the_first(self, api, user, clock):
-        login(api, user)
+    def test_of_another_person_replaces_that_of_the_first(self, signed_in, clock):
         other = UserFactory()
-        api.force_login(other)
+        signed_in.force_login(other)
         for _ in range(3):
-            assert who(api) == str(other.pk)
+            assert who(signed_in) == str(other.pk)
             clock.forward(EXPIRED)
 
     def test_is_not_lost_with_the_write_of_a_parallel_request(self, user, signed_in_by_django):
         """It takes over the sign-in while the view of the other runs."""
         client = signed_in_by_django(user)
         other = copy_of(client)
-        Paused.meanwhile = lambda: who(other)
+        compatibility_urls.Paused.meanwhile = lambda: who(other)
         assert client.get("/probe/paused").status_code == 200
         assert client.get("/probe/seen").json()["data"] == {"note": "paused"}
 
@@ -240,7 +233,7 @@ class TestASignInOutsideOfTheMiddleware:
         client = signed_in_by_django(user)
         other = copy_of(client)
         found: list[int] = []
-        Paused.meanwhile = lambda: found.append(other.get(f"/probe/write/{how}").status_code)
+        compatibility_urls.Paused.meanwhile = lambda: found.append(other.get(f"/probe/write/{how}").status_code)
         assert client.get("/probe/slow").status_code == 200
         assert found == [200]
         assert other.get("/probe/seen").json()["data"] == {"note": how}
@@ -298,12 +291,11 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         login(api, UserFactory())
         assert self.user_by(api, key) == str(user.pk)
 
-    def test_does_not_without_a_sign_in(self, user, api):
-        login(api, user)
+    def test_does_not_without_a_sign_in(self, user, signed_in):
         empty = SessionStore()
         empty.create()
-        assert who(api) == str(user.pk)
-        assert api.get("/probe/who", headers={"X-Session": empty.session_key}).json()["pk"] == str(user.pk)
+        assert who(signed_in) == str(user.pk)
+        assert signed_in.get("/probe/who", headers={"X-Session": empty.session_key}).json()["pk"] == str(user.pk)
 
     ENDS = {"a revocation": revoke_the_user, "a change of the password": change_password}
 

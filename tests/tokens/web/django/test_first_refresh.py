@@ -12,16 +12,13 @@ from django.test import Client
 
 from tests import parallel
 from tests.browsers import ACCESS, REFRESH, post, refresh
+from tests.tokens.web import compatibility_urls
 from tests.tokens.web.django.test_django_sign_in import copy_of
 from tests.tokens.web_steps import EXPIRED, NAVIGATION, signed_in_as, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(compatibility_urls.__name__)]
 
 HOURS = 6 * 3600
 """So long a session without "remember me" goes on without a refresh."""

@@ -235,14 +235,13 @@ class TestReopening:
 @pytest.mark.parametrize(
     "methods", [("pwd",), ("hwk", "pin", "mfa")], ids=["of a password", "of a security key with a PIN"]
 )
-def test_a_session_ends_when_it_was_not_used(methods, api, user, clock):
+def test_a_session_ends_when_it_was_not_used(methods, signed_in, clock):
     """SP 800-63B-4 lets one factor reopen a session of the level aal2 only."""
-    login(api, user)
     raise_level(clock, methods)
     clock.forward(STILL_TIME)
-    assert refresh(api).status_code == 200
+    assert refresh(signed_in).status_code == 200
     clock.forward(12 * HOUR)
-    assert (refusal(refresh(api)), refusal(again(api))[0]) == ((401, "session_ended"), 401)
+    assert (refusal(refresh(signed_in)), refusal(again(signed_in))[0]) == ((401, "session_ended"), 401)
 
 
 def test_it_ends_at_its_absolute_end(idle, clock):

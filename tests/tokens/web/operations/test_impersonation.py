@@ -51,9 +51,7 @@ def impersonator(request: pytest.FixtureRequest) -> Impersonator:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("sign_in", SIGN_INS.values(), ids=SIGN_INS)
-def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
-    impersonator, sign_in, staff, owner, clock, settings
-):
+def test_the_actor_is_named_everywhere_and_comes_back_as_before(impersonator, sign_in, staff, owner, clock):
     sign_in(impersonator.browser, staff)
     before = impersonator.claims
     clock.forward(100)

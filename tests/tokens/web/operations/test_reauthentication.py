@@ -29,23 +29,21 @@ def test_the_cookies_are_new_and_last_as_long_as_after_the_sign_in(clock, api, u
     assert (refresh(api).status_code, RefreshToken.objects.get().generation) == (200, 2)
 
 
-def test_a_request_that_the_middleware_has_refreshed_does_not_rotate_once_more(clock, api, user):
-    login(api, user)
+def test_a_request_that_the_middleware_has_refreshed_does_not_rotate_once_more(clock, signed_in):
     clock.forward(700)
-    assert {ACCESS, REFRESH} <= set(post(api, REAUTHENTICATE, GIVEN).cookies)
+    assert {ACCESS, REFRESH} <= set(post(signed_in, REAUTHENTICATE, GIVEN).cookies)
     assert RefreshToken.objects.get().generation == 1
     clock.forward(100)
-    assert refresh(api).status_code == 200
+    assert refresh(signed_in).status_code == 200
 
 
-def test_without_a_refresh_token_the_access_token_expires_with_the_one_before(clock, api, user):
+def test_without_a_refresh_token_the_access_token_expires_with_the_one_before(clock, signed_in):
     """Otherwise somebody with an access token and the password could use the session for as long as it lives."""
-    login(api, user)
-    del api.cookies[REFRESH]
-    expires_at = codec().loads(api.cookies[ACCESS].value, clock.now).expires_at
+    del signed_in.cookies[REFRESH]
+    expires_at = codec().loads(signed_in.cookies[ACCESS].value, clock.now).expires_at
     clock.forward(400)
-    assert post(api, REAUTHENTICATE, GIVEN).status_code == 200
-    assert codec().loads(api.cookies[ACCESS].value, clock.now).expires_at == expires_at
+    assert post(signed_in, REAUTHENTICATE, GIVEN).status_code == 200
+    assert codec().loads(signed_in.cookies[ACCESS].value, clock.now).expires_at == expires_at
 
 
 def test_in_strict_mode_neither(clock, api, user, settings):
@@ -93,11 +91,10 @@ def test_a_wrong_password_decides_nothing_about_the_token(clock, api, user):
     assert RefreshToken.objects.values().get() == before
 
 
-def test_the_token_of_another_user_in_the_same_browser_decides_nothing(clock, api, user):
-    login(api, user)
+def test_the_token_of_another_user_in_the_same_browser_decides_nothing(clock, signed_in):
     stranger = signed_in_as(UserFactory())
     clock.forward(100)
-    api.cookies[REFRESH] = stranger.cookies[REFRESH].value
-    assert post(api, REAUTHENTICATE, GIVEN).status_code == 200
+    signed_in.cookies[REFRESH] = stranger.cookies[REFRESH].value
+    assert post(signed_in, REAUTHENTICATE, GIVEN).status_code == 200
     assert {row.generation for row in RefreshToken.objects.all()} == {0}
     assert post(stranger, LOGOUT).status_code == 204

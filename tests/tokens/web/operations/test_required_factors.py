@@ -14,7 +14,7 @@ from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import refusal
 from tests.tokens.service.holders import STILL_TIME
 from tests.tokens.web import steps
-from tests.tokens.web.steps import CODE, answer, begin
+from tests.tokens.web.steps import CODE, NEW_CODE, answer, begin
 from tests.tokens.web_steps import NAVIGATION, signed_in_as, who
 from tokens.conf import token_settings
 from tokens.models import Device, RefreshToken, SecurityEvent
@@ -27,7 +27,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.
 
 HERE = __name__
 AGAIN, FACTOR = "/api/auth/reauthenticate", "/api/auth/factor"
-NEW_CODE = "new 123456"
 HAS_A_CODE: set[Any] = set()
 """The primary keys of the users who have a code."""
 LONG = 700
@@ -368,9 +367,7 @@ class TestAnOpenSession:
     "whom", ["staff", "everybody", f"{HERE}.is_named_ada"], ids=["of the staff", "of everybody", "of some"]
 )
 @pytest.mark.parametrize("kind", [UserFactory, AdminFactory], ids=["a user", "a member of the staff"])
-def test_the_one_statement_of_a_rotation_leaves_out_all_that_lack_a_factor(
-    db, required, clock, whom, kind, monkeypatch
-):
+def test_the_one_statement_of_a_rotation_leaves_out_all_that_lack_a_factor(required, clock, whom, kind, monkeypatch):
     required("nobody", OWN_METHODS=["badge"])
     client = signed_in_as(kind(email="ada@example.org"))
     clock.forward(STILL_TIME)
