@@ -390,11 +390,7 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         (f"lifetimes {given!r}", tokens(LIFETIMES=given), ["tokens.E001"])
         for given in (
             *("NIST", 5, ["aal1"], {"aal1": 5}, {"aal1": {}}, {1: {"idle": 5}}, {"aal1": {"Idle": 5}}),
-            *(
-                {"aal1": {"reopens": True}},
-                {"aal1": {"idle": 9, "reopens": 1}},
-                {"aal1": {"absolute": 9, "reopens": True}},
-            ),
+            *({"aal1": {"reopens": True, **more}} for more in ({}, {"absolute": 9}, {"idle": 9, "reopens": 1})),
             *({"aal1": {"idle": value}} for value in (0, -1, True, "5", 5.0, 10**12)),
         )
     ),

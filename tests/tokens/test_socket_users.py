@@ -244,8 +244,7 @@ class TestAnOpenSocket:
 
     @pytest.mark.parametrize("act", CLOSED.values(), ids=CLOSED)
     def test_is_closed_when(self, signed_in, user, act):
-        message = self.run(signed_in, lambda: act(user))
-        assert message == {"type": "websocket.close", "code": SESSION_ENDED}
+        assert self.run(signed_in, lambda: act(user)) == {"type": "websocket.close", "code": SESSION_ENDED}
         assert Echo.left == [SESSION_ENDED]
 
     def test_is_closed_when_its_session_expires(self, signed_in, monkeypatch):

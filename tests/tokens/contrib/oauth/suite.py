@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core import mail
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
@@ -25,6 +24,7 @@ from oauth2_provider.models import (
 
 from accounts.links import Purpose
 from accounts.service import alarm
+from tests.accounts.steps import reset_password as reset_by_link
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory, link_token
 from tests.tokens.service.threads import in_thread, wait_until_blocked
@@ -46,14 +46,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 @pytest.fixture
 def application(db: None) -> Any:
     """A confidential client with the code grant. Without a client nothing could be granted."""
-    return get_application_model().objects.create(
-        client_id="client",
-        client_secret=SECRET,
-        client_type="confidential",
-        authorization_grant_type="authorization-code",
-        redirect_uris=CALLBACK,
-        skip_authorization=True,
-    )
+    client = {"client_id": "client", "client_secret": SECRET, "client_type": "confidential"}
+    grant = {"authorization_grant_type": "authorization-code", "redirect_uris": CALLBACK, "skip_authorization": True}
+    return get_application_model().objects.create(**client, **grant)
 
 
 def code_for(browser: Client) -> str:
@@ -129,12 +124,9 @@ def change_password(browser: Client, user: Any) -> None:
 
 
 def reset_password(browser: Client, user: Any) -> None:
-    assert post(Client(), "/api/auth/password/reset", {"email": user.email}).status_code in {200, 202}
-    [found] = [word for word in mail.outbox[-1].body.split() if "token=" in word]
-    [text] = parse_qs(urlsplit(found).query)["token"]
-    fields = {"token": text, "password": "a new password, long enough"}
-    response = post(Client(), "/api/auth/password/reset/confirm", fields)
-    assert response.status_code in {200, 204}, response.content
+    user.refresh_from_db()
+    response = reset_by_link(Client(), link_token(Purpose.PASSWORD_RESET, user))
+    assert response.status_code == 204, response.content
 
 
 def raise_alarm(browser: Client, user: Any) -> None:
@@ -213,13 +205,8 @@ def test_what_a_device_may_have_ends_with_the_session_of_who_allowed_it(applicat
     application.client_type = "public"
     application.save()
     # The endpoint that makes this row fails with the version of oauthlib that is installed.
-    device = get_device_grant_model().objects.create(
-        client_id="client",
-        device_code="a code of the device",
-        user_code="WXYZ",
-        scope="read",
-        expires=timezone.now() + timedelta(minutes=5),
-    )
+    codes = {"client_id": "client", "device_code": "a code of the device", "user_code": "WXYZ", "scope": "read"}
+    device = get_device_grant_model().objects.create(**codes, expires=timezone.now() + timedelta(minutes=5))
     signed_in.post("/o/device/", {"user_code": "WXYZ"})
     signed_in.post(f"/o/device-confirm/client/{device.user_code}", {"action": "accept"})
     device.refresh_from_db()
