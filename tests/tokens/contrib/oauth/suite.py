@@ -95,22 +95,6 @@ def sign_out(browser: Client, user: Any) -> None:
     assert post(browser, "/api/auth/logout").status_code == 204
 
 
-def sign_out_on_a_page(browser: Client, user: Any) -> None:
-    assert browser.post("/sign-out").status_code in {200, 302}
-
-
-def revoke_by_command(browser: Client, user: Any) -> None:
-    call_command("revoke_sessions", "--user", user.email, "--no-input")
-
-
-def end_elsewhere(browser: Client, user: Any) -> None:
-    assert signed_in_as(user).delete("/api/auth/sessions").status_code == 204
-
-
-def reuse(browser: Client, user: Any) -> None:
-    revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.REUSE)
-
-
 def deactivate(browser: Client, user: Any) -> None:
     get_user_model().objects.filter(pk=user.pk).update(is_active=False)
     user.is_active = False
@@ -134,11 +118,18 @@ def raise_alarm(browser: Client, user: Any) -> None:
 
 
 OF_THE_USER = [deactivate, change_password, reset_password, raise_alarm]
-WAYS = [sign_out, sign_out_on_a_page, revoke_by_command, end_elsewhere, reuse, *OF_THE_USER]
+WAYS: dict[str, Callable[[Client, Any], Any]] = {
+    "a sign-out": sign_out,
+    "a sign-out on a page": lambda browser, user: browser.post("/sign-out"),
+    "a command": lambda browser, user: call_command("revoke_sessions", "--user", user.email, "--no-input"),
+    "the user in another browser": lambda browser, user: signed_in_as(user).delete("/api/auth/sessions"),
+    "a reuse": lambda browser, user: revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.REUSE),
+    **{end.__name__: end for end in OF_THE_USER},
+}
 
 
 class TestTheEndOfTheSession:
-    @pytest.mark.parametrize("end", WAYS)
+    @pytest.mark.parametrize("end", WAYS.values(), ids=WAYS)
     def test_ends_codes_access_tokens_and_refresh_tokens(self, application, signed_in, user, end):
         tokens, code = granted(signed_in), code_for(signed_in)
         rotated = granted(signed_in)
