@@ -149,11 +149,11 @@ class TestThrottledRequests:
             assert refresh(signed_in).status_code == 429
 
     def test_mails_that_are_not_sent_are_counted_even_where_the_response_does_not_say_so(self, user):
-        asked, throttled = event("password_reset"), ["throttled_total"]
+        asked, total = event("password_reset"), "throttled_total"
         for address, status, expected in [
             ("198.51.100.7", 202, [asked]),
-            ("203.0.113.7", 202, [asked, (*throttled, "reset_account"), (*throttled, "events_all")]),
-            ("203.0.113.8", 429, [(*throttled, "reset_network")]),
+            ("203.0.113.7", 202, [asked, (total, "reset_account"), (total, "events_all")]),
+            ("203.0.113.8", 429, [(total, "reset_network")]),
         ]:
             browser = Client(REMOTE_ADDR=address)
             with counted(*expected):

@@ -42,10 +42,10 @@ def answer_to(error: Exception, *authentication: Any, accept: str = "application
 
 ERRORS = {
     "a denied permission": (exceptions.PermissionDenied(), 403, "permission_denied", "You may not do this."),
-    "one with a reason": (exceptions.PermissionDenied("Owners only.", "not_owner"), 403, "not_owner", "Owners only."),
+    "a reasoned denial": (exceptions.PermissionDenied("Owners only.", "not_owner"), 403, "not_owner", "Owners only."),
     "a missing row with a reason": (exceptions.NotFound("No such lamp."), 404, "not_found", "No such lamp."),
     "Django's own exception": (Http404("secret"), 404, "not_found", "There is nothing here."),
-    "unacceptable": (exceptions.NotAcceptable(), 406, "not_acceptable", "Could not satisfy the request Accept header."),
+    "no such type": (exceptions.NotAcceptable(), 406, "not_acceptable", "Could not satisfy the request Accept header."),
     "one of the project": (PaymentRequired(), 402, "payment_required", "Pay first."),
     "one of the project with a reason": (PaymentRequired("Ten crowns.", "too_poor"), 402, "too_poor", "Ten crowns."),
     "one of the project with fields": (PaymentRequired({"crowns": ["Ten."]}), 402, "payment_required", "Pay first."),

@@ -87,6 +87,7 @@ class TestTheResponseToABearerToken:
 class TestTheResponseToACookie:
     @pytest.mark.parametrize("url", ["/who", "/claims"])
     def test_varies_by_both_so_that_no_cache_gives_it_to_a_client_with_a_token(self, signed_in, url):
+        """It is private too, because some shared caches ignore Vary."""
         response = signed_in.get(url)
         assert {"Cookie", "Authorization"} <= varies_by(response)
         assert directives(response) == {"private"}

@@ -103,7 +103,7 @@ def browser(signed_in: Client, clock: Any) -> Client:
 
 @pytest.fixture
 def asked(browser: Client, required: Any, clock: Any) -> Client:
-    """The browser when a factor is required, and its access token has expired. With it the browser would be let in."""
+    """The browser when a factor is required and its access token has expired. A valid token would still let it in."""
     required()
     clock.forward(LONG)
     return browser
