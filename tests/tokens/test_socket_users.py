@@ -27,7 +27,7 @@ from tests.factories import UserFactory
 from tests.tokens import test_user_models
 from tests.tokens.test_user_models import banned
 from tests.tokens.web import django_session_urls
-from tests.tokens.web_steps import EXPIRED, raising, unsigned
+from tests.tokens.web_steps import EXPIRED, raising, signed_in_as, unsigned
 from tokens import sockets
 from tokens.models import RefreshToken
 from tokens.service import queries
@@ -184,7 +184,7 @@ class TestAHandshake:
         monkeypatch.setattr(queries, "session_of", raising(OperationalError))
         assert opened(headers_of(signed_in)) == TRY_AGAIN
 
-    def test_sees_djangos_session_of_the_same_user_only(self, engine, signed_in, another, user):
+    def test_sees_djangos_session_of_the_same_user_only(self, engine, signed_in):
         def seen(browser: Client) -> Any:
             # Channels reads one header only.
             text = "; ".join(f"{name}={cookie.value}" for name, cookie in browser.cookies.items())
@@ -192,8 +192,7 @@ class TestAHandshake:
 
         signed_in.get("/probe/store/mine")
         assert seen(signed_in) == {"note": "mine"}
-        other = another()
-        login(other, UserFactory())
+        other = signed_in_as(UserFactory())
         other.cookies["__Host-session"] = signed_in.cookies["__Host-session"].value
         assert seen(other) == {"note": None}
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, copy_of, login, refresh
+from tests.browsers import ACCESS, copy_of, refresh
 from tests.factories import UserFactory
-from tests.tokens.web_steps import EXPIRED, who
+from tests.tokens.web_steps import EXPIRED, signed_in_as, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
@@ -114,9 +114,8 @@ def test_a_replaced_token_ends_the_session(twice_replaced, sent):
     assert (sent(twice_replaced).status_code, RefreshToken.objects.get().revoked_reason) == (401, Reason.REUSE)
 
 
-def test_the_access_token_of_another_session_does_not_count(request, clock, another, signed_in):
-    others = another()
-    login(others, UserFactory())  # At the same time, so that the token is valid and expires when the right one does.
+def test_the_access_token_of_another_session_does_not_count(request, clock, signed_in):
+    others = signed_in_as(UserFactory())  # At the same time, so that its token expires when the right one does.
     upload = request.getfixturevalue("twice_replaced")
     upload.cookies[ACCESS] = others.cookies[ACCESS].value
     assert arrive(upload).status_code == 401
