@@ -15,8 +15,7 @@ from tests.tokens.web_steps import sign_in_before_us
 @pytest.fixture(params=[Client, AsyncBrowser], ids=["WSGI", "ASGI"])
 def browser(request: pytest.FixtureRequest) -> Client:
     """A browser in front of a WSGI and of an ASGI server. With one kind a fault in the other's way goes unnoticed."""
-    client: Client = request.param(headers={"User-Agent": FIREFOX})
-    return client
+    return request.param(headers={"User-Agent": FIREFOX})  # type: ignore[no-any-return]
 
 
 @pytest.fixture(params=["signed_cookies", "db"])

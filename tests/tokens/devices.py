@@ -118,6 +118,10 @@ class Device:
         response = post(self.browser, "/api/auth/login", data)
         assert response.status_code == 200, response.content
         self.sid = response.json()["session"]["id"]
+        return self.offered(response)
+
+    def offered(self, response: Any) -> "Device":
+        """Keep the offer to register that a response to a sign-in has."""
         self.offer = parameters(response[REGISTRATION])
         return self
 

@@ -49,19 +49,6 @@ async def an_async_hook(user: Any) -> dict[str, Any]:
     return {}
 
 
-SOURCES = (
-    "checks/databases.py",
-    "checks/packages.py",
-    "checks/project.py",
-    "checks/required.py",
-    "checks/settings.py",
-    "conf/reading.py",
-    "conf/validation.py",
-    "conf/signing_keys.py",
-    "conf/introspection_clients.py",
-)
-"""The modules of the package that contain ids of messages."""
-
 Arrange = Callable[[Any, pytest.MonkeyPatch], None]
 
 
@@ -75,39 +62,35 @@ def found(**options: Any) -> list[CheckMessage]:
     return [message for message in messages if str(message.id).startswith("tokens.")]
 
 
+def project(**values: Any) -> Arrange:
+    """Set these settings of the project."""
+
+    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
+        for name, value in values.items():
+            setattr(settings, name, value)
+
+    return arrange
+
+
 def tokens(**values: Any) -> Arrange:
-    return lambda settings, patch: setattr(settings, "TOKENS", values)
+    return project(TOKENS=values)
+
+
+def both(*arrangements: Arrange) -> Arrange:
+    return lambda settings, patch: [arrange(settings, patch) for arrange in arrangements] and None
 
 
 def suffix(text: str, **names: str) -> Arrange:
     """Set COOKIE_SUFFIX, and let the names of Django's cookies end in it unless ``names`` replace them."""
     fitting = {f"{name}_COOKIE_NAME": f"{name.lower()}-{text}" for name in ("SESSION", "CSRF")}
-    if names:
-        fitting = names
-
-    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
-        settings.TOKENS = {"COOKIE_SUFFIX": text}
-        for name, value in fitting.items():
-            setattr(settings, name, value)
-
-    return arrange
-
-
-def setting(name: str, value: Any) -> Arrange:
-    return lambda settings, patch: setattr(settings, name, value)
+    return project(TOKENS={"COOKIE_SUFFIX": text}, **(names or fitting))
 
 
 def throttled(**values: Any) -> Arrange:
     """Switch throttles on, with a cache that processes share unless ``values`` replace it."""
-
-    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
-        patch.delenv("TOKENS_THROTTLES")
-        settings.TOKENS = {}
-        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}}
-        for name, value in values.items():
-            setattr(settings, name, value)
-
-    return arrange
+    shared = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache"}}
+    switched_on = project(**{"TOKENS": {}, "CACHES": shared, **values})
+    return both(lambda settings, patch: patch.delenv("TOKENS_THROTTLES"), switched_on)
 
 
 def database(vendor: str, zone: str | None = None) -> Arrange:
@@ -146,12 +129,8 @@ def middleware(*, without: str = "", before: str = "", extra: str = "") -> Arran
 
 def scheme_behind(*proxies: str) -> Arrange:
     """Read the scheme from a header behind these proxies."""
-
-    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
-        settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-        settings.TRUSTED_PROXIES = list(proxies)
-
-    return arrange
+    header = ("HTTP_X_FORWARDED_PROTO", "https")
+    return project(SECURE_PROXY_SSL_HEADER=header, TRUSTED_PROXIES=list(proxies))
 
 
 def key_file(mode: int) -> Arrange:
@@ -210,10 +189,8 @@ def installed(app: str, **values: Any) -> Arrange:
     def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
         is_installed = apps.is_installed
         patch.setattr(apps, "is_installed", lambda name: name == app or is_installed(name))
-        for name, value in values.items():
-            setattr(settings, name, value)
 
-    return arrange
+    return both(arrange, project(**values))
 
 
 API = path("api/", include("tokens.api.urls"))
@@ -245,17 +222,8 @@ BY_APP = ["tokens.web.factors.Password", "factors.totp.TotpFactor"]
 
 def required(whom: str = "staff", **values: Any) -> Arrange:
     """Require a factor that users can set up. ``values``: settings of Django."""
-
-    def arrange(settings: Any, patch: pytest.MonkeyPatch) -> None:
-        settings.TOKENS = {"FACTORS": [*BY_APP, "factors.enrolment.TotpEnrolment"], "REQUIRED_FACTORS": whom}
-        for name, value in values.items():
-            setattr(settings, name, value)
-
-    return arrange
-
-
-def both(*arrangements: Arrange) -> Arrange:
-    return lambda settings, patch: [arrange(settings, patch) for arrange in arrangements] and None
+    given = {"FACTORS": [*BY_APP, "factors.enrolment.TotpEnrolment"], "REQUIRED_FACTORS": whom}
+    return project(TOKENS=given, **values)
 
 
 MISTAKES: list[tuple[str, int, Arrange, str]] = [
@@ -266,17 +234,17 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E004", ERROR, tokens(REUSE_GRACE=100, ACKNOWLEDGE_AFTER=90), "REUSE_GRACE"),
     ("E005", ERROR, tokens(ACKNOWLEDGE_AFTER=301), "ACKNOWLEDGE_AFTER"),
     ("E006", ERROR, tokens(TRUSTED_ORIGINS=["example.org"]), "TRUSTED_ORIGINS"),
-    ("E007", ERROR, setting("ORIGIN", "http://example.org"), "https"),
-    ("E008", ERROR, setting("SECRET_KEY", "x" * 60), "SECRET_KEY"),
+    ("E007", ERROR, project(ORIGIN="http://example.org"), "https"),
+    ("E008", ERROR, project(SECRET_KEY="x" * 60), "SECRET_KEY"),
     ("E009", ERROR, database("mysql"), "mysql"),
     ("E010", ERROR, middleware(without=OURS), OURS),
     ("E011", ERROR, middleware(before=SESSIONS), "SessionMiddleware"),
-    ("E012", ERROR, setting("TRUSTED_PROXIES", ["10.0.0.0/8", "the proxy"]), "TRUSTED_PROXIES"),
+    ("E012", ERROR, project(TRUSTED_PROXIES=["10.0.0.0/8", "the proxy"]), "TRUSTED_PROXIES"),
     ("E013", ERROR, tokens(CLAIMS_HOOK="tests.nowhere.claims"), "CLAIMS_HOOK"),
     ("E014", ERROR, tokens(MODES=["subdomain"], COOKIE_DOMAIN="example.org"), "COOKIE_DOMAIN"),
     ("E015", ERROR, tokens(MODES=[]), "MODES"),
     ("E016", ERROR, middleware(extra=DJANGOS), "authentication middleware"),
-    ("E017", ERROR, setting("TOKENS", ["MODES"]), "TOKENS"),
+    ("E017", ERROR, project(TOKENS=["MODES"]), "TOKENS"),
     ("E018", ERROR, tokens(ALGORITHM="HS256"), "ALGORITHM"),
     ("E019", ERROR, tokens(SIGNING_KEYS=["derived", "/nowhere/key.pem"]), "key 2"),
     ("E020", ERROR, tokens(SIGNING_KEYS=[pem("EdDSA")[:80]]), "key 1"),
@@ -287,13 +255,13 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("E025", ERROR, tokens(SIGNING_KEYS=["derived", "derived"]), "twice"),
     ("E026", ERROR, tokens(INTROSPECTION_CLIENTS=["api:secret"]), "entry 1"),
     ("E027", ERROR, tokens(ALGORITHM="RS256"), "ALGORITHM is RS256"),
-    ("E030", ERROR, setting("USE_TZ", False), "USE_TZ"),
+    ("E030", ERROR, project(USE_TZ=False), "USE_TZ"),
     ("E031", ERROR, tokens(METRICS_ALLOWED=["127.0.0.1", "10.0.0.1/8"]), "METRICS_ALLOWED"),
     ("E032", ERROR, tokens(DEVICE_BOUND="yes"), "DEVICE_BOUND"),
     ("E033", ERROR, tokens(SERVICE_AUDIENCE="https://testserver"), "SERVICE_AUDIENCE"),
     ("E034", ERROR, tokens(TRUSTED_ORIGINS=["https://a.example", "http://b.example"]), "http://b.example"),
     ("E035", ERROR, tokens(SIGNING_KEYS=["derived", pss_pem()]), "key 2 is for RSASSA-PSS only"),
-    ("E041", ERROR, setting("DATABASE_ROUTERS", [Divided("user")]), "accounts.User is written to 'other'"),
+    ("E041", ERROR, project(DATABASE_ROUTERS=[Divided("user")]), "accounts.User is written to 'other'"),
     ("E040", ERROR, database("sqlite", "Europe/Berlin"), 'DATABASES["default"]'),
     ("E060", ERROR, tokens(CLAIMS_HOOK="tests.tokens.test_checks.an_old_hook"), "one argument only"),
     ("E061", ERROR, tokens(OWN_METHODS=["badge", "a badge"]), "'a badge'"),
@@ -328,7 +296,7 @@ MISTAKES: list[tuple[str, int, Arrange, str]] = [
     ("W003", WARNING, throttled(AUTHENTICATION_BACKENDS=[DJANGOS_BACKEND]), "Sign-ins"),
     ("W004", WARNING, throttled(CACHES={"default": {"BACKEND": LOCAL_CACHE}}), "Each process"),
     ("W006", WARNING, missing_trigger, "tokens_user_changed"),
-    ("W011", WARNING, setting("SECURE_PROXY_SSL_HEADER", ("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
+    ("W011", WARNING, project(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")), "TRUSTED_PROXIES"),
     ("W028", WARNING, installed("allauth.usersessions"), "django-allauth's list"),
     ("W030", WARNING, installed("allauth.mfa", TOKENS={}), "django-allauth's second factor can be walked round"),
     ("W029", WARNING, installed("allauth.idp.oidc", ROOT_URLCONF="tests.tokens.test_checks"), "/.well-known/jwks.json"),
@@ -363,34 +331,28 @@ def test_each_mistake_is_reported_once_and_an_error_stops_manage_py(id, level, a
 
 def test_the_table_contains_every_id_in_the_code_once():
     package = Path(databases.__file__).parents[1]
-    code = "".join((package / name).read_text() for name in SOURCES)
+    code = "".join(path.read_text() for folder in ("checks", "conf") for path in (package / folder).glob("*.py"))
     assert sorted(set(re.findall(r'"(?:tokens\.)?([EW]\d{3})"', code))) == sorted(row[0] for row in MISTAKES)
 
 
 HERE = "tests.tokens.test_checks"
-HOOKS = (
-    f"{HERE}.an_async_hook",
-    "nowhere.claims",
-    f"{HERE}.nothing",
-    "claims",
-    ".claims",
-    "..",
-    f"{HERE}.",
-    f"{HERE}.NO_FUNCTION",
-)
+OF_HERE = ("an_async_hook", "nothing", "", "NO_FUNCTION")
+HOOKS = ("nowhere.claims", "claims", ".claims", "..", *(f"{HERE}.{name}" for name in OF_HERE))
 TENANT_OF = "tests.tokens.tenants.schemas.tenant_of"
 OUR_OWN = f"{HERE}.{OwnSessionMiddleware.__name__}"
 VALUES: list[tuple[str, Arrange, list[str]]] = [
     *(
-        (f"proxy {proxy!r}", setting("TRUSTED_PROXIES", [proxy]), ["tokens.E012"])
+        (f"proxy {proxy!r}", project(TRUSTED_PROXIES=[proxy]), ["tokens.E012"])
         for proxy in ("the proxy", "300.1.1.1", "10.0.0.1/8", "10.0.0.0/33", "", "::1%eth0/64/3")
     ),
     *(
-        (f"proxy {proxy!r}", setting("TRUSTED_PROXIES", [proxy]), [])
+        (f"proxy {proxy!r}", project(TRUSTED_PROXIES=[proxy]), [])
         for proxy in ("10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8")
     ),
-    ("no origin", setting("ORIGIN", ""), ["tokens.E006", "tokens.E007"]),
-    ("two proxies, each of which is reported", setting("TRUSTED_PROXIES", ["x", "y"]), ["tokens.E012"] * 2),
+    ("no origin", project(ORIGIN=""), ["tokens.E006", "tokens.E007"]),
+    ("two proxies, each of which is reported", project(TRUSTED_PROXIES=["x", "y"]), ["tokens.E012"] * 2),
+    ("a suffix in which both names of Django's cookies end", suffix("shop"), []),
+    ("a suffix in which neither ends", tokens(COOKIE_SUFFIX="shop"), ["tokens.W026"] * 2),
     ("the scheme from a proxy", scheme_behind("10.0.0.0/8"), []),
     ("the scheme from everybody", scheme_behind("0.0.0.0/0", "10.0.0.1"), ["tokens.W011"]),
     ("the scheme from everybody with IPv6", scheme_behind("10.0.0.1", "::/0"), ["tokens.W011"]),
@@ -403,7 +365,7 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         tokens(FACTORS=["accounts.factors.EmailCode"], REQUIRED_FACTORS="staff"),
         ["tokens.E068"],
     ),
-    ("passwords with each request, and nobody is asked for a factor", setting("REST_FRAMEWORK", {}), []),
+    ("passwords with each request, and nobody is asked for a factor", project(REST_FRAMEWORK={}), []),
     *(
         (f"{name} that does not exist", tokens(**{name: "nowhere.tenant"}), ["tokens.E013"])
         for name in ("TENANT_HOOK", "TENANT_KEYS", "TENANT_CONTEXT")
@@ -428,11 +390,7 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         (f"lifetimes {given!r}", tokens(LIFETIMES=given), ["tokens.E001"])
         for given in (
             *("NIST", 5, ["aal1"], {"aal1": 5}, {"aal1": {}}, {1: {"idle": 5}}, {"aal1": {"Idle": 5}}),
-            *(
-                {"aal1": {"reopens": True}},
-                {"aal1": {"idle": 9, "reopens": 1}},
-                {"aal1": {"absolute": 9, "reopens": True}},
-            ),
+            *({"aal1": {"reopens": True, **more}} for more in ({}, {"absolute": 9}, {"idle": 9, "reopens": 1})),
             *({"aal1": {"idle": value}} for value in (0, -1, True, "5", 5.0, 10**12)),
         )
     ),
@@ -450,10 +408,10 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
     ("a claims hook that exists", tokens(CLAIMS_HOOK="tests.tokens.conf.test_settings.claims_of_a_test"), []),
     *((vendor, database(vendor), ["tokens.E009"]) for vendor in ("oracle", "microsoft")),
     *(
-        (f"a router that divides {name} from the rest", setting("DATABASE_ROUTERS", [Divided(name)]), ["tokens.E041"])
+        (f"a router that divides {name} from the rest", project(DATABASE_ROUTERS=[Divided(name)]), ["tokens.E041"])
         for name in ("device", "securityevent", "revocation", "rehash")
     ),
-    ("a router whose reads go to a replica", setting("DATABASE_ROUTERS", [Replicated()]), []),
+    ("a router whose reads go to a replica", project(DATABASE_ROUTERS=[Replicated()]), []),
     ("SQLite without a time zone", database("sqlite"), []),
     *((f"a key file of mode {mode:o}", key_file(mode), []) for mode in (0o600, 0o400, 0o700)),
     *((f"a key file of mode {mode:o}", key_file(mode), ["tokens.W014"]) for mode in (0o644, 0o604, 0o620, 0o601)),
@@ -472,8 +430,8 @@ VALUES: list[tuple[str, Arrange, list[str]]] = [
         }.items()
     ),
     ("the default page to authenticate again, which is not there", urls(API, JWKS), []),
-    ("no session middleware", setting("MIDDLEWARE", [OURS]), ["tokens.E011"]),
-    ("the project's own session middleware", setting("MIDDLEWARE", [OUR_OWN, OURS]), []),
+    ("no session middleware", project(MIDDLEWARE=[OURS]), ["tokens.E011"]),
+    ("the project's own session middleware", project(MIDDLEWARE=[OUR_OWN, OURS]), []),
 ]
 
 

@@ -9,9 +9,9 @@ from django.test import Client
 from accounts import admin as accounts_admin
 from accounts.models import User
 from tests import large_site
-from tests.browsers import login
 from tests.factories import AdminFactory
 from tests.tokens.service.statements import explained, rows_read, statements
+from tests.tokens.web_steps import signed_in_as
 from tokens import admin as tokens_admin
 from tokens.models import RefreshToken
 from tokens.service import overview
@@ -33,19 +33,6 @@ SHORT_QUERIES = [
 ]
 
 
-@pytest.fixture
-def admin(api: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """A superuser's browser on a server with many sessions. On a small table a sequential scan is not slow.
-
-    Writing the sessions takes longer than reading any list, so one test reads all.
-    """
-    monkeypatch.setattr(tokens_admin, "MAX_LISTED", LISTED)
-    monkeypatch.setattr(accounts_admin, "MAX_LISTED", LISTED)
-    large_site.gather(MANY)
-    login(api, AdminFactory())
-    return api
-
-
 def scans(browser: Client, path: str, query: str = "") -> list[dict[str, Any]]:
     """Return the scans of the listed table in PostgreSQL's plans for a page. There is at least one."""
     table, url = TABLES.get(path, TABLES[SESSIONS]), f"{path}?{query}"
@@ -60,7 +47,12 @@ def scans(browser: Client, path: str, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
-def test_pages_read_few_rows_of_large_tables(admin, subtests, monkeypatch):
+def test_pages_read_few_rows_of_large_tables(subtests, monkeypatch):
+    """On a small table a sequential scan is not slow. Writing many sessions takes longer than reading all lists."""
+    monkeypatch.setattr(tokens_admin, "MAX_LISTED", LISTED)
+    monkeypatch.setattr(accounts_admin, "MAX_LISTED", LISTED)
+    large_site.gather(MANY)
+    admin = signed_in_as(AdminFactory())
     few_that_have_ended = LISTED // 10
     for path, query in SHORT_QUERIES:
         with subtests.test("a list of the admin reads no more rows than it may show", path=path, query=query):
@@ -82,9 +74,10 @@ def test_pages_read_few_rows_of_large_tables(admin, subtests, monkeypatch):
         assert all(rows_read(scan) < MANY / 4 for scan in scans(admin, f"{SESSIONS}dashboard/"))
 
 
-def test_a_list_can_be_ordered_only_by_columns_with_an_index(api):
-    def sortable(path: str) -> set[str]:
-        return {header["text"] for header in result_headers(api.get(path).context["cl"]) if header["sortable"]}
+def test_a_list_can_be_ordered_only_by_columns_with_an_index():
+    admin = signed_in_as(AdminFactory())
 
-    login(api, AdminFactory())
+    def sortable(path: str) -> set[str]:
+        return {header["text"] for header in result_headers(admin.get(path).context["cl"]) if header["sortable"]}
+
     assert {path: sortable(path) for path in TABLES} == {SESSIONS: set(), USERS: {"e-mail address"}}

@@ -12,12 +12,12 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import User
-from tests.browsers import ACCESS, login, post, refresh
+from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.statements import query
 from tests.tokens.service.threads import paused
-from tokens.conf import codec
+from tests.tokens.web_steps import claims_of
 from tokens.models import Device, RefreshToken
 from tokens.service import impersonation
 from tokens.service.devices import OWN_BUDGETS, with_own_budget
@@ -181,10 +181,6 @@ def test_before_it_every_device_has_a_budget_and_later_sign_ins_come_first(devic
 # The methods of a session: sessions from before go on without them.
 
 
-def claims(browser: Any) -> Any:
-    return codec().loads_expired(browser.cookies[ACCESS].value).claims
-
-
 @pytest.fixture
 def before(api: Any, user: Any, all_applied: str, clock: Any) -> Any:
     """The models of the release before, with the session of a browser that signed in by password."""
@@ -198,11 +194,11 @@ def test_a_session_from_before_goes_on_without_methods(before, api, clock, all_a
     migrate(all_applied)
     clock.forward(700)
     assert refresh(api).status_code == 200
-    assert not {"amr", "acr"} & claims(api).keys()
-    assert claims(api)["auth_time"] == int(RefreshToken.objects.get().created_at.timestamp())
+    assert not {"amr", "acr"} & claims_of(api).keys()
+    assert claims_of(api)["auth_time"] == int(RefreshToken.objects.get().created_at.timestamp())
     assert api.get("/").status_code == 200
     assert post(api, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
-    assert (claims(api)["amr"], claims(api)["acr"]) == (["pwd"], "aal1")
+    assert (claims_of(api)["amr"], claims_of(api)["acr"]) == (["pwd"], "aal1")
 
 
 def test_a_process_of_the_release_before_opens_sessions_after_the_migration(before, api, all_applied):

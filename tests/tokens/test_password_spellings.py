@@ -11,7 +11,6 @@ from django.test import Client, RequestFactory
 
 from accounts.models import User
 from tests.accounts.steps import ask, can_sign_in, problem
-from tests.browsers import login
 from tests.factories import UserFactory
 from tests.hashers import CheapArgon2, CheapPBKDF2, CheapScrypt
 from tokens.hashers import password_spellings
@@ -51,13 +50,12 @@ def test_every_algorithm_normalises_a_password_and_knows_a_hash_of_one_as_it_was
 
 
 @pytest.mark.django_db
-class TestANewPassword:
-    @of_each_spelling
-    def test_is_known_in_every_spelling(self, typed: str) -> None:
-        user = UserFactory(password=typed)
-        for spelling in (COMPOSED, *SPELLINGS.values()):
-            assert can_sign_in(Client(), user.email, spelling)
-        assert not can_sign_in(Client(), user.email, OTHER)
+@of_each_spelling
+def test_a_new_password_is_known_in_every_spelling(typed: str) -> None:
+    user = UserFactory(password=typed)
+    for spelling in (COMPOSED, *SPELLINGS.values()):
+        assert can_sign_in(Client(), user.email, spelling)
+    assert not can_sign_in(Client(), user.email, OTHER)
 
 
 @pytest.mark.django_db
@@ -74,8 +72,7 @@ class TestAHashOfAPasswordAsItWasTyped:
     def test_is_good_for_reauthentication_and_a_change_of_the_password(self, api: Client) -> None:
         typed = SPELLINGS["decomposed"]
         user = hash_of(typed)
-        given = {"email": user.email, "password": typed}
-        assert ask(api, "login", given).status_code == 200
+        assert ask(api, "login", {"email": user.email, "password": typed}).status_code == 200
         assert problem(ask(api, "reauthenticate", {"password": COMPOSED})) == "401 invalid_credentials"
         assert ask(api, "reauthenticate", {"password": typed}).status_code == 200
         change = {"current_password": typed, "new_password": typed}
@@ -133,11 +130,10 @@ def test_every_name_costs_the_same_number_of_hashes(typed: str, expected: int, h
     assert found == dict.fromkeys(names, expected)
 
 
-def test_a_new_password_must_be_good_enough_when_it_is_normalised(api: Client, user: User) -> None:
-    login(api, user)
+def test_a_new_password_must_be_good_enough_when_it_is_normalised(signed_in: Client, user: User) -> None:
     change = {"current_password": "correct horse battery staple"}
     for common in ("ｐａｓｓｗｏｒｄ１", "\N{LATIN SMALL LIGATURE FF}\N{LATIN SMALL LIGATURE FF}1234"):
-        answer = ask(api, "password/change", change | {"new_password": common})
+        answer = ask(signed_in, "password/change", change | {"new_password": common})
         assert problem(answer) == "400 invalid new_password"
 
 

@@ -26,7 +26,8 @@ from tests.browsers import ACCESS, SESSION, login, post
 from tests.factories import UserFactory
 from tests.tokens import test_user_models
 from tests.tokens.test_user_models import banned
-from tests.tokens.web_steps import EXPIRED, unsigned
+from tests.tokens.web import django_session_urls
+from tests.tokens.web_steps import EXPIRED, raising, signed_in_as, unsigned
 from tokens import sockets
 from tokens.models import RefreshToken
 from tokens.service import queries
@@ -34,11 +35,7 @@ from tokens.service.revocation import revoke
 from tokens.service.revocation_feed import feed
 from tokens.sockets import FORBIDDEN, SESSION_ENDED, TRY_AGAIN, TokenAuthMiddleware
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.urls("tests.tokens.web.django_session_urls"),
-    pytest.mark.at_length_on("sqlite"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(django_session_urls.__name__), pytest.mark.at_length_on("sqlite")]
 
 PATIENCE = 60
 """Seconds after which a test fails that waits for a message."""
@@ -132,9 +129,7 @@ NOBODY = {"pk": None, "sid": None}
 
 
 class TestAHandshake:
-    def test_has_the_user_of_the_cookies_also_after_a_sign_in_by_the_api(
-        self, signed_in, user, django_assert_num_queries
-    ):
+    def test_has_the_user_of_the_cookies(self, signed_in, user, django_assert_num_queries):
         session = RefreshToken.objects.get()
         with django_assert_num_queries(1):
             assert opened(headers_of(signed_in)) == {"pk": str(user.pk), "sid": str(session.id)}
@@ -143,8 +138,7 @@ class TestAHandshake:
         api.get(f"/probe/sign-in/{user.email}")
         assert opened(headers_of(api))["pk"] == str(user.pk)
 
-    def test_has_the_user_of_a_bearer_token_whatever_the_cookies_and_the_origin(self, signed_in, another, settings):
-        settings.TOKENS = {"MODES": ["cookie", "body"]}
+    def test_has_the_user_of_a_bearer_token_whatever_the_cookies_and_the_origin(self, signed_in, another, both_modes):
         other = UserFactory()
         token = login(another(), other, mode="body")["access_token"]
         for origin in (HERE, None, *FOREIGN.values()):
@@ -175,8 +169,7 @@ class TestAHandshake:
 
     def test_with_an_expired_access_token_has_no_user_and_refreshes_nothing(self, clock, signed_in):
         clock.forward(EXPIRED)
-        assert opened(headers_of(signed_in)) == NOBODY
-        assert RefreshToken.objects.get().generation == 0
+        assert (opened(headers_of(signed_in)), RefreshToken.objects.get().generation) == (NOBODY, 0)
 
     def test_after_the_end_of_the_session_has_no_user_at_once(self, clock, signed_in):
         revoke(RefreshToken.objects.all(), RefreshToken.Reason.ENDED_BY_STAFF)
@@ -188,13 +181,10 @@ class TestAHandshake:
         assert opened(headers_of(signed_in)) == NOBODY
 
     def test_while_the_database_is_down_is_refused_for_now(self, signed_in, monkeypatch):
-        def fails(access: Any) -> None:
-            raise OperationalError
-
-        monkeypatch.setattr(queries, "session_of", fails)
+        monkeypatch.setattr(queries, "session_of", raising(OperationalError))
         assert opened(headers_of(signed_in)) == TRY_AGAIN
 
-    def test_sees_djangos_session_of_the_same_user_only(self, engine, signed_in, another, user):
+    def test_sees_djangos_session_of_the_same_user_only(self, engine, signed_in):
         def seen(browser: Client) -> Any:
             # Channels reads one header only.
             text = "; ".join(f"{name}={cookie.value}" for name, cookie in browser.cookies.items())
@@ -202,8 +192,7 @@ class TestAHandshake:
 
         signed_in.get("/probe/store/mine")
         assert seen(signed_in) == {"note": "mine"}
-        other = another()
-        login(other, UserFactory())
+        other = signed_in_as(UserFactory())
         other.cookies["__Host-session"] = signed_in.cookies["__Host-session"].value
         assert seen(other) == {"note": None}
 
@@ -254,8 +243,7 @@ class TestAnOpenSocket:
 
     @pytest.mark.parametrize("act", CLOSED.values(), ids=CLOSED)
     def test_is_closed_when(self, signed_in, user, act):
-        message = self.run(signed_in, lambda: act(user))
-        assert message == {"type": "websocket.close", "code": SESSION_ENDED}
+        assert self.run(signed_in, lambda: act(user)) == {"type": "websocket.close", "code": SESSION_ENDED}
         assert Echo.left == [SESSION_ENDED]
 
     def test_is_closed_when_its_session_expires(self, signed_in, monkeypatch):
@@ -277,16 +265,13 @@ class TestAnOpenSocket:
         self.run(signed_in, lambda: revoke(others, RefreshToken.Reason.ENDED_BY_USER) and None, then="go on")
 
     def test_goes_on_while_the_database_does_not_answer(self, signed_in, monkeypatch):
-        def fails(*arguments: Any) -> None:
-            raise OperationalError
-
-        self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", fails), then="go on")
+        no_answer = raising(OperationalError)
+        self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", no_answer), then="go on")
 
     def test_is_closed_while_the_database_does_not_answer_if_the_project_is_strict(self, signed_in, monkeypatch):
-        def fails(*arguments: Any) -> None:
-            raise sockets.FeedUnavailable
-
-        assert self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", fails))["code"] == TRY_AGAIN
+        no_answer = raising(sockets.FeedUnavailable)
+        message = self.run(signed_in, lambda: monkeypatch.setattr(type(feed), "is_revoked", no_answer))
+        assert message["code"] == TRY_AGAIN
 
     @pytest.fixture
     def bans(self, settings: Any) -> None:
@@ -302,9 +287,7 @@ class TestAnOpenSocket:
         self.run(signed_in, lambda: banned.add(UserFactory().pk), then="go on")
 
     def test_goes_on_when_the_rule_fails(self, bans, signed_in, monkeypatch):
-        def fails(*arguments: Any) -> Any:
-            raise RuntimeError("a bug")
-
+        fails = raising(RuntimeError)
         self.run(signed_in, lambda: monkeypatch.setattr(test_user_models.Bans, "get_user", fails), then="go on")
 
 
@@ -323,9 +306,8 @@ def served() -> Iterator[str]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_behind_a_real_server_a_socket_is_closed_within_the_lag(served, api, user):
-    login(api, user)
-    headers = {"Cookie": f"{ACCESS}={api.cookies[ACCESS].value}"}
+def test_behind_a_real_server_a_socket_is_closed_within_the_lag(served, signed_in, user):
+    headers = {"Cookie": f"{ACCESS}={signed_in.cookies[ACCESS].value}"}
 
     async def steps() -> tuple[str, int, int]:
         with pytest.raises(InvalidStatus) as refused:
@@ -334,7 +316,7 @@ def test_behind_a_real_server_a_socket_is_closed_within_the_lag(served, api, use
             said = await socket.recv()
             await socket.send('"still there"')
             assert await socket.recv() == '"still there"'
-            await sockets.sync_to_async(post)(api, "/api/auth/logout")
+            await sockets.sync_to_async(post)(signed_in, "/api/auth/logout")
             with pytest.raises(ConnectionClosed) as closed:
                 await socket.recv()
             assert closed.value.rcvd is not None

@@ -8,10 +8,8 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 from django.test import Client
 
-from tests.browsers import login, post
-from tests.tokens.web_steps import who
-from tokens.models import RefreshToken
-from tokens.service.revocation import revoke_all
+from tests.browsers import post
+from tests.tokens.web_steps import end_all_sessions, who
 from tokens.sockets import LiveSessionMiddleware
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.web.django_session_urls")]
@@ -43,23 +41,19 @@ def connect(stored: Any) -> Any:
     return connect
 
 
-def test_a_socket_has_the_user_and_the_data_of_the_browser(api, user, connect):
-    login(api, user)
-    api.get("/probe/store/mine")
-    assert connect(api) == (user.pk, {"note": "mine"})
+def test_a_socket_has_the_user_and_the_data_of_the_browser(connect, signed_in, user):
+    signed_in.get("/probe/store/mine")
+    assert connect(signed_in) == (user.pk, {"note": "mine"})
 
 
-def test_after_a_revocation_it_has_neither(api, user, connect):
-    login(api, user)
-    api.get("/probe/store/mine")
-    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
-    assert connect(api) == (None, {})
+ENDS = {"a revocation": lambda api: end_all_sessions(), "a sign-out": lambda api: post(api, "/api/auth/logout")}
 
 
-def test_after_a_sign_out_it_has_neither(api, user, connect):
-    login(api, user)
-    assert post(api, "/api/auth/logout").status_code == 204
-    assert connect(api) == (None, {})
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_it_has_neither_after(end, connect, signed_in):
+    signed_in.get("/probe/store/mine")
+    end(signed_in)
+    assert connect(signed_in) == (None, {})
 
 
 def test_an_anonymous_one_keeps_its_data(api, connect):

@@ -1,5 +1,6 @@
 """Steps and checks for tests of the middleware, the cookies and sessions that are bound to their device."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any
@@ -8,10 +9,12 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.test import Client
 
-from tests.browsers import ACCESS, FIREFOX, login
+from tests.browsers import ACCESS, login, new_browser
 from tests.tokens.protocol import jws
 from tests.tokens.service.statements import failing
 from tokens.conf import codec, token_settings
+from tokens.models import RefreshToken
+from tokens.service.revocation import revoke_all
 
 EXPIRED = 601
 """Seconds after a sign-in or a refresh, when the access token has expired."""
@@ -27,8 +30,7 @@ def unsigned(kind: str = "at+jwt", **claims: Any) -> str:
 
 def who(client: Client) -> str | None:
     """Return the primary key of the user as whom the server serves this client, or None."""
-    pk: str | None = client.get("/probe/who").json()["pk"]
-    return pk
+    return client.get("/probe/who").json()["pk"]  # type: ignore[no-any-return]
 
 
 def set_by(response: Any) -> set[str]:
@@ -56,6 +58,26 @@ def is_unavailable(response: Any) -> bool:
     return response.status_code == 503 and int(response["Retry-After"]) > 0 and not response.cookies
 
 
+def raising(error: Exception | type[Exception]) -> Callable[..., Any]:
+    """Return a function that raises this error, whatever it is called with."""
+
+    def fail(*given: Any, **more: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def end_all_sessions() -> None:
+    """Revoke all sessions that are live, as a member of the staff does."""
+    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+
+
+def add_middleware(project: Any, path: str, *, inside: bool = False) -> None:
+    """Add a middleware to a project's settings, directly outside of ours or directly inside of it."""
+    at = project.MIDDLEWARE.index("tokens.middleware.TokenMiddleware") + inside
+    project.MIDDLEWARE = [*project.MIDDLEWARE[:at], path, *project.MIDDLEWARE[at:]]
+
+
 def sign_in_before_us(client: Client, user: Any) -> None:
     """Sign a user in by Django's session, as Django did before the project had our middleware.
 
@@ -75,6 +97,6 @@ def claims_of(client: Client) -> Any:
 
 def signed_in_as(user: Any, **more: Any) -> Client:
     """Return a new browser in which this user has signed in by the API. ``more``: as of `tests.browsers.login`."""
-    browser = Client(headers={"User-Agent": FIREFOX})
+    browser = new_browser()
     login(browser, user, **more)
     return browser

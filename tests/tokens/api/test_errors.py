@@ -12,6 +12,7 @@ from tests.browsers import REFRESH, login, post, refresh
 from tests.factories import PASSWORD
 from tests.tokens.api.paths import LOGIN, LOGOUT, ME, NO_SESSION, REAUTHENTICATE, REFRESH_PATH, SESSIONS
 from tests.tokens.api.steps import assert_problem, bearer, sign_in
+from tests.tokens.web_steps import raising
 from tokens.api import serializers
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke
@@ -86,8 +87,7 @@ class TestNotSignedIn:
 
     @pytest.mark.parametrize("name", [name for name, (_, path) in REQUESTS.items() if path not in PUBLIC])
     def test_comes_before_every_other_error(self, api, user, another, name):
-        session_id = sign_in(another(), user)
-        assert_problem(ask(api, user, name, session_id), 401, "not_authenticated")
+        assert_problem(ask(api, user, name, sign_in(another(), user)), 401, "not_authenticated")
         assert_problem(api.options(REQUESTS[name][1]), 401, "not_authenticated")
         assert RefreshToken.objects.live().count() == 1
 
@@ -118,20 +118,18 @@ ALLOWED = {
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FOO", "CONNECT", "PROPFIND", "get"]
 
 
-class TestAMethod:
-    @pytest.mark.parametrize(("path", "allowed"), ALLOWED.items(), ids=ALLOWED)
-    def test_that_is_not_allowed_is_rejected_with_those_that_are(self, signed_in, path, allowed):
-        for client in [signed_in, Client()] if path in PUBLIC else [signed_in]:
-            options = client.options(path)
-            assert (options.status_code, set(options["Allow"].split(", "))) == (200, allowed)
-            assert not options.cookies
-            for method in [method for method in METHODS if method.upper() not in allowed]:
-                response = client.generic(method, path)
-                assert_problem(response, 405, "method_not_allowed")
-                assert set(response["Allow"].split(", ")) == allowed, method
-                assert not response.cookies
-            assert client.head(path).status_code == (200 if "HEAD" in allowed else 405)
-        assert RefreshToken.objects.get().generation == 0
+@pytest.mark.parametrize(("path", "allowed"), ALLOWED.items(), ids=ALLOWED)
+def test_a_method_that_is_not_allowed_is_rejected_with_those_that_are(signed_in, path, allowed):
+    for client in [signed_in, Client()] if path in PUBLIC else [signed_in]:
+        options = client.options(path)
+        assert (options.status_code, set(options["Allow"].split(", ")), len(options.cookies)) == (200, allowed, 0)
+        for method in [method for method in METHODS if method.upper() not in allowed]:
+            response = client.generic(method, path)
+            assert_problem(response, 405, "method_not_allowed")
+            assert set(response["Allow"].split(", ")) == allowed, method
+            assert not response.cookies
+        assert client.head(path).status_code == (200 if "HEAD" in allowed else 405)
+    assert RefreshToken.objects.get().generation == 0
 
 
 JSON_TYPES = ["application/json; charset=utf-8", "APPLICATION/JSON", " application/json ;x=y"]
@@ -169,24 +167,22 @@ OTHER_ORIGINS = {
 }
 
 
-class TestAnotherOrigin:
+@pytest.mark.parametrize("headers", OTHER_ORIGINS.values(), ids=OTHER_ORIGINS)
+def test_a_request_of_another_origin_changes_nothing_and_sets_no_cookie(clock, signed_in, user, another, headers):
     """Which origins are trusted: `tests.tokens.web.http.test_origins`. An app on one: `tests.tokens.web.test_modes`."""
-
-    @pytest.mark.parametrize("headers", OTHER_ORIGINS.values(), ids=OTHER_ORIGINS)
-    def test_changes_nothing_and_sets_no_cookie(self, clock, signed_in, user, another, headers):
-        session_id = signed_in.get(ME).json()["session"]["id"]
-        sign_in(another(), user)
-        before = list(RefreshToken.objects.values())
-        clock.forward(60)
-        unsafe = {name for name, (method, _) in REQUESTS.items() if method != "GET"}
-        of_bearer = {"reauthenticate", "end the other sessions", "end one session", "rename a device"}
-        for name in unsafe - of_bearer if "Authorization" in headers else unsafe:
-            for client in (signed_in, Client()):
-                response = ask(client, user, name, session_id, **headers)
-                assert_problem(response, 403, "cross_origin")
-                assert not response.cookies
-        assert list(RefreshToken.objects.values()) == before
-        assert signed_in.get(ME).json()["session"]["device"]["name"] == "Firefox on Windows"
+    session_id = signed_in.get(ME).json()["session"]["id"]
+    sign_in(another(), user)
+    before = list(RefreshToken.objects.values())
+    clock.forward(60)
+    unsafe = {name for name, (method, _) in REQUESTS.items() if method != "GET"}
+    of_bearer = {"reauthenticate", "end the other sessions", "end one session", "rename a device"}
+    for name in unsafe - of_bearer if "Authorization" in headers else unsafe:
+        for client in (signed_in, Client()):
+            response = ask(client, user, name, session_id, **headers)
+            assert_problem(response, 403, "cross_origin")
+            assert not response.cookies
+    assert list(RefreshToken.objects.values()) == before
+    assert signed_in.get(ME).json()["session"]["device"]["name"] == "Firefox on Windows"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "testserver.evil.example", "[::1", "a b", "test_server"])
@@ -195,11 +191,8 @@ def test_a_host_that_is_not_ours_is_400(api, host):
 
 
 def test_a_bug_of_ours_is_a_problem_without_details(signed_in, monkeypatch):
-    def fail(*args: Any) -> None:
-        raise KeyError("a secret")
-
     signed_in.raise_request_exception = False
-    monkeypatch.setattr(serializers, "session_data", fail)
+    monkeypatch.setattr(serializers, "session_data", raising(KeyError("a secret")))
     response = signed_in.get(ME)
     assert_problem(response, 500, "error")
     assert b"a secret" not in response.content
@@ -233,8 +226,7 @@ class TestADatabaseThatIsDown:
         assert "no-store" in response["Cache-Control"]
         assert not response.cookies
         assert {key: cookie.value for key, cookie in signed_in.cookies.items()} == cookies
-        assert signed_in.get(ME).status_code == 200
-        assert RefreshToken.objects.count() == 1
+        assert (signed_in.get(ME).status_code, RefreshToken.objects.count()) == (200, 1)
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize(

@@ -40,29 +40,19 @@ def answer_to(error: Exception, *authentication: Any, accept: str = "application
     return View.as_view()(APIRequestFactory().get("/", headers={"Accept": accept})).render()
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "code", "detail"),
-    [
-        (exceptions.PermissionDenied(), 403, "permission_denied", "You may not do this."),
-        (exceptions.PermissionDenied("Owners only.", "not_owner"), 403, "not_owner", "Owners only."),
-        (exceptions.NotFound("No such lamp."), 404, "not_found", "No such lamp."),
-        (Http404("secret"), 404, "not_found", "There is nothing here."),
-        (exceptions.NotAcceptable(), 406, "not_acceptable", "Could not satisfy the request Accept header."),
-        (PaymentRequired(), 402, "payment_required", "Pay first."),
-        (PaymentRequired("Ten crowns.", "too_poor"), 402, "too_poor", "Ten crowns."),
-        (PaymentRequired({"crowns": ["Ten."]}), 402, "payment_required", "Pay first."),
-    ],
-    ids=[
-        "a denied permission",
-        "a denied permission with a reason",
-        "a missing row with a reason",
-        "Django's own exception",
-        "an Accept header without a match",
-        "an exception of the project",
-        "an exception of the project with a reason",
-        "an exception of the project with fields",
-    ],
-)
+ERRORS = {
+    "a denied permission": (exceptions.PermissionDenied(), 403, "permission_denied", "You may not do this."),
+    "a reasoned denial": (exceptions.PermissionDenied("Owners only.", "not_owner"), 403, "not_owner", "Owners only."),
+    "a missing row with a reason": (exceptions.NotFound("No such lamp."), 404, "not_found", "No such lamp."),
+    "Django's own exception": (Http404("secret"), 404, "not_found", "There is nothing here."),
+    "no such type": (exceptions.NotAcceptable(), 406, "not_acceptable", "Could not satisfy the request Accept header."),
+    "one of the project": (PaymentRequired(), 402, "payment_required", "Pay first."),
+    "one of the project with a reason": (PaymentRequired("Ten crowns.", "too_poor"), 402, "too_poor", "Ten crowns."),
+    "one of the project with fields": (PaymentRequired({"crowns": ["Ten."]}), 402, "payment_required", "Pay first."),
+}
+
+
+@pytest.mark.parametrize(("error", "status", "code", "detail"), ERRORS.values(), ids=ERRORS)
 def test_an_exception_becomes_a_problem_with_its_own_code_and_detail(error, status, code, detail):
     answer = answer_to(error)
     assert answer.status_code == status

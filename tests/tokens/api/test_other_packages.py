@@ -73,8 +73,7 @@ class TestAMissingField:
         assert "username" not in error_of(post(api, f"{AUTH}login", given), "email")
 
 
-class TestAModeThatIsNotServed:
-    def test_is_refused_in_german_too(self, api, user):
-        given = {"email": user.email, "password": PASSWORD, "mode": "no mode"}
-        response = post(api, f"{AUTH}login", given, **{"Accept-Language": "de"})
-        assert error_of(response, "mode").endswith("Seine Einstellung MODES hat: cookie.")
+def test_a_mode_that_is_not_served_is_refused_in_german_too(api, user):
+    given = {"email": user.email, "password": PASSWORD, "mode": "no mode"}
+    response = post(api, f"{AUTH}login", given, **{"Accept-Language": "de"})
+    assert error_of(response, "mode").endswith("Seine Einstellung MODES hat: cookie.")

@@ -8,12 +8,11 @@ from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
 from tests.browsers import login
 from tests.factories import UserFactory
+from tests.tokens.web_steps import add_middleware
 from tests.urls import rest
 from tokens.api.authentication import TokenAuthentication
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
-
-OURS = "tokens.middleware.TokenMiddleware"
 
 
 def sets_user(get_response: Any) -> Any:
@@ -37,34 +36,23 @@ class TestForceAuthenticate:
 
     def test_is_told_who_is_signed_in(self, client, user):
         answer = client.get("/api/auth/me")
-        assert answer.status_code == 200
-        assert answer.json()["user"]["id"] == str(user.pk)
+        assert (answer.status_code, answer.json()["user"]["id"]) == (200, str(user.pk))
         assert (answer.json()["session"], answer.json()["access_token_expires_at"]) == (None, None)
 
-    def test_sees_the_users_sessions(self, client, user, api):
-        login(api, user)
+    def test_sees_the_users_sessions(self, client, signed_in):
         answer = client.get("/api/auth/sessions")
         assert [row["current"] for row in answer.json()["results"]] == [False]
 
-    @pytest.mark.parametrize(
-        ("method", "path", "body", "status"),
-        [
-            ("delete", "/api/auth/sessions", None, 403),
-            ("patch", "/api/auth/sessions/{}", {"device_name": "mine"}, 401),
-            ("delete", "/api/auth/sessions/{}", None, 403),
-            ("post", "/api/auth/reauthenticate", {"password": "wrong"}, 401),
-            ("post", "/api/auth/password/change", {}, 403),
-            ("post", "/api/auth/logout", {}, 204),
-        ],
-        ids=[
-            "ending all other sessions",
-            "renaming a session",
-            "ending a session",
-            "authenticating again",
-            "changing the password",
-            "signing out",
-        ],
-    )
+    REQUESTS: dict[str, tuple[str, str, Any, int]] = {
+        "ending all other sessions": ("delete", "/api/auth/sessions", None, 403),
+        "renaming a session": ("patch", "/api/auth/sessions/{}", {"device_name": "mine"}, 401),
+        "ending a session": ("delete", "/api/auth/sessions/{}", None, 403),
+        "authenticating again": ("post", "/api/auth/reauthenticate", {"password": "wrong"}, 401),
+        "changing the password": ("post", "/api/auth/password/change", {}, 403),
+        "signing out": ("post", "/api/auth/logout", {}, 204),
+    }
+
+    @pytest.mark.parametrize(("method", "path", "body", "status"), REQUESTS.values(), ids=REQUESTS)
     def test_gets_no_error_of_the_server(self, client, user, api, method, path, body, status):
         session_id = login(api, user)["session"]["id"]
         assert getattr(client, method)(path.format(session_id), body, format="json").status_code == status
@@ -81,12 +69,7 @@ class TestAUserWhomAnotherHasSet:
     @pytest.fixture(autouse=True)
     def _middleware(self, settings: Any) -> None:
         """Lets a middleware inside of ours set the user. Without it nobody but us would set one."""
-        at = settings.MIDDLEWARE.index(OURS) + 1
-        settings.MIDDLEWARE = [
-            *settings.MIDDLEWARE[:at],
-            "tests.tokens.api.test_other_users.sets_user",
-            *settings.MIDDLEWARE[at:],
-        ]
+        add_middleware(settings, "tests.tokens.api.test_other_users.sets_user", inside=True)
 
     def test_counts_by_a_middleware(self, api, user):
         answer = api.get("/api/auth/me", headers={"X-Certificate": user.email})

@@ -230,8 +230,7 @@ class TestARejection:
         first, second, other = holder.present(token), holder.present(token), holder.present("garbage")
         assert (first.status_code, first.content) == (401, BODY)
         assert (second.status_code, second.content) == (401, BODY)
-        assert first.headers.items() == second.headers.items()
-        assert first.cookies == second.cookies
+        assert (first.headers.items(), first.cookies) == (second.headers.items(), second.cookies)
         if holder.mode == "cookie" and reason == "an unknown key":
             # Another process may have that key. So this response deletes no cookie, and its caching headers may differ.
             assert not first.cookies
@@ -266,18 +265,9 @@ class TestARejection:
         """An attacker who only knows the format of tokens must not fill the list of a user's security events."""
         token = reason(holder, clock)
         recorded = SecurityEvent.objects.count()
-        assert holder.present(token).status_code == 401
-        assert SecurityEvent.objects.count() == recorded
+        assert (holder.present(token).status_code, SecurityEvent.objects.count()) == (401, recorded)
         assert not RefreshToken.objects.exclude(revoked_at=None, generation=0).exists()
         assert holder.refresh().status_code == 200
-
-    def test_of_an_unknown_key_ends_when_the_key_is_configured(self, holder, settings):
-        key, settings.SECRET_KEY = settings.SECRET_KEY, "another secret, long enough to be taken for a real one, too"
-        assert holder.present().status_code == 401
-        settings.SECRET_KEY_FALLBACKS = [key]
-        holder.refresh()
-        settings.SECRET_KEY_FALLBACKS = []
-        assert holder.present().status_code == 200  # The new token is made with the new key.
 
 
 @pytest.mark.django_db(transaction=True)
@@ -297,14 +287,12 @@ class TestTheRequest:
     def test_without_a_token_is_rejected_and_sets_no_cookie(self, api):
         for data in (None, {}):
             response = post(api, REFRESH_PATH, data)
-            assert refusal(response) == (401, "session_ended")
-            assert not response.cookies
+            assert (refusal(response), len(response.cookies)) == ((401, "session_ended"), 0)
 
     def test_with_two_tokens_refreshes_the_one_in_the_body(self, user, both_modes):
         browser, client = Holder("cookie", user), Holder("body", user)
         response = post(client_with(refresh=browser.token), REFRESH_PATH, {"refresh_token": client.token})
-        assert response.json()["session"]["id"] == client.session_id
-        assert not response.cookies
+        assert (response.json()["session"]["id"], len(response.cookies)) == (client.session_id, 0)
         assert (client.row.generation, browser.row.generation) == (1, 0)
 
     def test_may_carry_an_expired_bearer_token(self, holder, clock):
@@ -325,6 +313,5 @@ def test_cookies_and_access_tokens_last_no_longer_than_the_session(user, clock, 
     assert response.json()["access_token_expires_at"] == "2030-01-31T12:00:00Z"
     assert max_ages(response) == ({ACCESS: 1, REFRESH: 1} if mode == "cookie" else {})
     clock.forward(1)
-    assert refusal(holder.use()) == (401, "token_expired")
-    assert holder.present().status_code == 401
+    assert (refusal(holder.use()), holder.present().status_code) == ((401, "token_expired"), 401)
     assert holder.row.revoked_at is None  # The session expired, and was not revoked.

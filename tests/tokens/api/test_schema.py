@@ -57,9 +57,7 @@ def described() -> dict[str, Any]:
     return found
 
 
-OPERATIONS = [
-    (path, method) for path, operations in described()["paths"].items() for method in operations if method in METHODS
-]
+OPERATIONS = [(path, method) for path, found in described()["paths"].items() for method in found if method in METHODS]
 every_operation = pytest.mark.parametrize(
     ("path", "method"), OPERATIONS, ids=[f"{method} {path}" for path, method in OPERATIONS]
 )

@@ -63,23 +63,15 @@ class TestTheList:
         assert listed(api) == listed(first) == [ids[3], ids[0]]
         assert (listed(api, "current"), listed(first, "current")) == ([True, False], [False, True])
 
-    @pytest.mark.parametrize(
-        ("since", "shown"),
-        [
-            ("2030-01-01T13:09:59Z", "2030-01-01T13:00:00Z"),
-            ("2030-01-01T13:10:00Z", "2030-01-01T13:10:00Z"),
-            ("2030-01-01T13:19:59.999Z", "2030-01-01T13:10:00Z"),
-            ("2030-01-02T00:00:01Z", "2030-01-02T00:00:00Z"),
-            ("2030-01-01T12:03:00Z", "2030-01-01T12:02:00Z"),
-        ],
-        ids=[
-            "just before ten minutes",
-            "at ten minutes",
-            "just before twenty minutes",
-            "on the next day",
-            "a minute after the sign-in",
-        ],
-    )
+    ROUNDED = {
+        "just before ten minutes": ("2030-01-01T13:09:59Z", "2030-01-01T13:00:00Z"),
+        "at ten minutes": ("2030-01-01T13:10:00Z", "2030-01-01T13:10:00Z"),
+        "just before twenty minutes": ("2030-01-01T13:19:59.999Z", "2030-01-01T13:10:00Z"),
+        "on the next day": ("2030-01-02T00:00:01Z", "2030-01-02T00:00:00Z"),
+        "a minute after the sign-in": ("2030-01-01T12:03:00Z", "2030-01-01T12:02:00Z"),
+    }
+
+    @pytest.mark.parametrize(("since", "shown"), ROUNDED.values(), ids=ROUNDED)
     def test_rounds_the_last_use_down_to_ten_minutes_but_not_before_the_sign_in(self, clock, api, user, since, shown):
         clock.forward(120)
         login(api, user)
@@ -96,8 +88,7 @@ class TestTheList:
     def test_has_pages(self, user, current, api, monkeypatch):
         monkeypatch.setattr(views, "PAGE", 2)
         open_session(user, Requester(), mode="cookie")
-        assert len(listed(api)) == 2
-        assert api.get(SESSIONS).json()["next"] is None
+        assert (len(listed(api)), api.get(SESSIONS).json()["next"]) == (2, None)
         for _ in range(3):
             open_session(user, Requester(), mode="cookie")
         pages, path = [], SESSIONS
@@ -125,12 +116,11 @@ class TestTheList:
 
 
 class TestRenaming:
-    def test_names_the_device_in_all_its_sessions(self, api, current, user):
-        login(api, user)
-        response = rename(api, current, "Kitchen tablet")
+    def test_names_the_device_in_all_its_sessions(self, signed_in, current):
+        response = rename(signed_in, current, "Kitchen tablet")
         assert response.status_code == 200
         assert (response.json()["id"], response.json()["device"]) == (current, {"name": "Kitchen tablet"})
-        assert listed(api, "device") == [{"name": "Kitchen tablet"}] * 2
+        assert listed(signed_in, "device") == [{"name": "Kitchen tablet"}] * 2
 
     def test_of_another_session_needs_no_recent_sign_in(self, clock, api, other, signed_in):
         clock.forward(RECENT + 1)
@@ -157,11 +147,9 @@ class TestEndingOneSession:
         lost = another()
         session_id, current = sign_in(lost, user), sign_in(api, user)
         response = delete(api, session_id)
-        assert (response.status_code, response.content) == (204, b"")
-        assert not response.cookies
+        assert (response.status_code, response.content, len(response.cookies)) == (204, b"", 0)
         assert state_of(session_id) == "ended_by_user"
-        assert refusal(lost.get(ME)) == (401, "session_ended")
-        assert listed(api) == [current]
+        assert (refusal(lost.get(ME)), listed(api)) == ((401, "session_ended"), [current])
         event = SecurityEvent.objects.get(kind="revoked")
         assert (str(event.session_id), event.user, event.reason) == (session_id, user, "ended_by_user")
         assert event.ip == "127.0.0.1"
@@ -175,18 +163,15 @@ class TestEndingOneSession:
         assert api.get(ME).status_code == 401
 
 
-class TestEndingAllOtherSessions:
-    def test_keeps_the_current_one_and_those_of_other_users(self, api, user, another):
-        others = [sign_in(another(), user) for _ in range(3)]
-        of_another_user = sign_in(another(), UserFactory())
-        current = sign_in(api, user)
-        for _ in range(2):  # The second time there is none to end.
-            response = api.delete(SESSIONS)
-            assert response.status_code == 204
-            assert not response.cookies
-        assert {state_of(session_id) for session_id in others} == {"ended_by_user"}
-        assert state_of(of_another_user) == "live"
-        assert listed(api) == [current]
+def test_ending_all_other_sessions_keeps_the_current_one_and_those_of_other_users(api, user, another):
+    others = [sign_in(another(), user) for _ in range(3)]
+    of_another_user = sign_in(another(), UserFactory())
+    current = sign_in(api, user)
+    for _ in range(2):  # The second time there is none to end.
+        response = api.delete(SESSIONS)
+        assert (response.status_code, len(response.cookies)) == (204, 0)
+    assert {state_of(session_id) for session_id in others} == {"ended_by_user"}
+    assert (state_of(of_another_user), listed(api)) == ("live", [current])
 
 
 @pytest.mark.parametrize("ends", ["one session", "all other sessions"])
@@ -200,30 +185,26 @@ def test_ending_other_sessions_needs_a_recent_sign_in(clock, api, other, signed_
     assert post(api, REAUTHENTICATE, {"password": PASSWORD}).status_code == 200
     clock.forward(RECENT)
     refresh(api)
-    assert end_other().status_code == 204
-    assert state_of(other) == "ended_by_user"
+    assert (end_other().status_code, state_of(other)) == (204, "ended_by_user")
 
 
-class TestASessionThatCannotBeFound:
+@pytest.mark.parametrize("ask", [rename, delete])
+@pytest.mark.parametrize("age", [0, RECENT + 1], ids=["a recent sign-in", "an old sign-in"])
+@pytest.mark.parametrize("whose", ["another user's", "one's own that has ended"])
+def test_a_session_that_cannot_be_found_is_404(clock, api, user, another, ask, age, whose):
     """The response is the one for a session that does not exist: nobody can find out by an id who is signed in."""
-
-    @pytest.mark.parametrize("ask", [rename, delete])
-    @pytest.mark.parametrize("age", [0, RECENT + 1], ids=["a recent sign-in", "an old sign-in"])
-    @pytest.mark.parametrize("whose", ["another user's", "one's own that has ended"])
-    def test_is_not_found(self, clock, api, user, another, ask, age, whose):
-        owner = user if whose == "one's own that has ended" else UserFactory()
-        session_id = sign_in(another(), owner, device_name="Before")
-        if owner == user:
-            revoke_row(RefreshToken.objects.get())
-        login(api, user)
-        clock.forward(age)
-        api.get(ME)  # The request refreshes the session if the access token has expired.
-        response, missing = ask(api, session_id), ask(api, uuid4())
-        assert refusal(response) == (404, "not_found")
-        assert response.content == missing.content
-        assert response.headers.items() == missing.headers.items()
-        assert (state_of(session_id) == "live") == (owner != user)
-        assert RefreshToken.objects.get(id=session_id).device.name == "Before"
+    owner = user if whose == "one's own that has ended" else UserFactory()
+    session_id = sign_in(another(), owner, device_name="Before")
+    if owner == user:
+        revoke_row(RefreshToken.objects.get())
+    login(api, user)
+    clock.forward(age)
+    api.get(ME)  # The request refreshes the session if the access token has expired.
+    response, missing = ask(api, session_id), ask(api, uuid4())
+    assert (refusal(response), response.content) == ((404, "not_found"), missing.content)
+    assert response.headers.items() == missing.headers.items()
+    assert (state_of(session_id) == "live") == (owner != user)
+    assert RefreshToken.objects.get(id=session_id).device.name == "Before"
 
 
 class TestReauthentication:
@@ -245,8 +226,7 @@ class TestReauthentication:
         UserFactory(password="another user's")
         clock.forward(60)
         response = post(signed_in, REAUTHENTICATE, {"password": password})
-        assert refusal(response) == (401, "invalid_credentials")
-        assert not response.cookies
+        assert (refusal(response), len(response.cookies)) == ((401, "invalid_credentials"), 0)
         row = RefreshToken.objects.get()
         assert row.authenticated_at == row.created_at
         assert signed_in.get(ME).status_code == 200
@@ -270,8 +250,7 @@ class TestSigningOut:
         assert api.cookies[DEVICE].value
         assert state_of(current) == "signed_out"
         assert api.get(ME).status_code == 401
-        assert refresh(Client(), cookies[REFRESH].value).status_code == 401
-        assert state_of(other) == "live"
+        assert (refresh(Client(), cookies[REFRESH].value).status_code, state_of(other)) == (401, "live")
 
     def test_ends_the_session_once_although_djangos_logout_follows(self, api, current):
         sent = statements(lambda: post(api, LOGOUT))
@@ -295,8 +274,7 @@ class TestSigningOut:
         for name in {ACCESS, REFRESH} - kept:
             del api.cookies[name]
         clock.forward(age)
-        assert post(api, LOGOUT).status_code == 204
-        assert state_of(current) == "signed_out"
+        assert (post(api, LOGOUT).status_code, state_of(current)) == (204, "signed_out")
         assert RefreshToken.objects.get().generation == 0  # The request did not refresh the session.
 
     @pytest.mark.parametrize(
@@ -321,8 +299,7 @@ class TestSigningOut:
         in_body = login(Client(), user, mode="body")
         assert post(client_with(refresh=in_body["refresh_token"]), LOGOUT).status_code == 204
         assert post(Client(), LOGOUT, {"refresh_token": api.cookies[REFRESH].value}).status_code == 204
-        assert state_of(in_body["session"]["id"]) == "live"
-        assert state_of(current) == "live"
+        assert (state_of(in_body["session"]["id"]), state_of(current)) == ("live", "live")
 
     @pytest.mark.parametrize("token", ["garbage", "latchkey_rt_" + "A" * 75, "a.b.c"])
     def test_with_an_invalid_token_deletes_the_cookies(self, current, token):

@@ -7,9 +7,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import update_last_login
 from django.contrib.auth.signals import user_logged_in
-from django.test import Client
 
-from tests.browsers import FIREFOX, login
 from tests.factories import AdminFactory, UserFactory
 from tests.parallel import at_once
 from tests.tokens.web.impersonation import _urls, by_hijack, impersonations, owner, release_by_hijack, staff
@@ -26,9 +24,7 @@ ROUNDS = 8
 @pytest.mark.django_db(transaction=True)
 def test_two_people_impersonate_each_other_and_are_released():
     people = AdminFactory(), AdminFactory()
-    browsers = [Client(headers={"User-Agent": FIREFOX}) for _ in people]
-    for browser, person in zip(browsers, people, strict=True):
-        login(browser, person)
+    browsers = [signed_in_as(person) for person in people]
     for _ in range(ROUNDS):
         acquired = at_once(*map(partial, [by_hijack] * 2, browsers, reversed(people)))
         assert [response.status_code for response in acquired] == [302, 302]
@@ -39,9 +35,8 @@ def test_two_people_impersonate_each_other_and_are_released():
 
 
 def test_a_user_who_does_not_exist_is_not_found(db):
-    browser = Client(headers={"User-Agent": FIREFOX})
     person = AdminFactory()
-    login(browser, person)
+    browser = signed_in_as(person)
     person.pk = "01890000-0000-7000-8000-000000000000"
     assert by_hijack(browser, person).status_code == 404
 

@@ -95,8 +95,7 @@ def browser(state: dict[str, Any]) -> httpx.Client:
 
 class TestTheLiveServer:
     def test_without_the_kit_nobody_is_signed_in(self, live_server):
-        client = browser(storage_state(create_user()))
-        assert client.get(f"{live_server.url}/api/auth/me").status_code == 401
+        assert browser(storage_state(create_user())).get(f"{live_server.url}/api/auth/me").status_code == 401
 
     def test_answers_a_browser_that_is_signed_in_and_refreshes(self, latchkey_live_server):  # noqa: F811
         user = create_user()

@@ -66,11 +66,9 @@ class TestAge:
         age(client, (days - 27) * DAY)
         assert code(client) == expected
 
-    def test_a_session_that_is_not_remembered_ends_sooner(self, user):
-        client = Client()
-        sign_in(client, user)
-        age(client, 13 * HOUR)
-        assert code(client) == "session_ended"
+    def test_a_session_that_is_not_remembered_ends_sooner(self, signed_in):
+        age(signed_in, 13 * HOUR)
+        assert code(signed_in) == "session_ended"
 
     def test_the_methods_get_older_too(self, user):
         client = Client()
@@ -95,22 +93,17 @@ def test_with_lifetimes_an_idle_session_is_reopened_by_the_password(user, settin
     assert code(client, "post", "/api/auth/refresh", content_type="application/json") == "session_idle"
 
 
-def test_a_revoked_session_is_refused_at_once(client, user):
-    other = Client()
-    sign_in(other, user)
+def test_a_revoked_session_is_refused_at_once(client, signed_in):
     assert code(client) is None
     revoke(client)
-    assert code(client) == "session_ended"
-    assert code(other) is None
+    assert (code(client), code(signed_in)) == ("session_ended", None)
     assert RefreshToken.objects.exclude(revoked_at=None).get().revoked_reason == "ended_by_staff"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_revoked_session_is_refused_at_once_in_a_test_that_commits(user):
-    client = Client()
-    sign_in(client, user)
-    revoke(client)
-    assert code(client) == "session_ended"
+def test_a_revoked_session_is_refused_at_once_in_a_test_that_commits(signed_in):
+    revoke(signed_in)
+    assert code(signed_in) == "session_ended"
 
 
 def test_a_new_access_token_says_the_same_as_before(user, settings):
@@ -137,7 +130,6 @@ def test_what_open_session_returns_changes_in_the_same_way(user):
         name: dict(found) for name, found in before.items()
     }
     assert expired.access_token != opened.access_token
-    assert code(client) is None
-    assert RefreshToken.objects.get().generation == 1
+    assert (code(client), RefreshToken.objects.get().generation) == (None, 1)
     revoke(opened)
     assert code(client) == "session_ended"

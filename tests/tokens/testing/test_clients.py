@@ -112,8 +112,7 @@ def test_another_user_signs_in_with_the_same_client(user):
     assert me(client) == (200, user.email)
 
 
-def test_the_next_request_after_the_token_has_expired_refreshes(user):
-    client = Client()
+def test_the_next_request_after_the_token_has_expired_refreshes(user, client):
     sign_in(client, user)
     before = client.cookies[REFRESH].value
     client.get("/api/auth/me")
@@ -134,8 +133,7 @@ def test_in_mode_body_the_client_is_told_to_refresh(user):
 
 
 @pytest.mark.parametrize("enter", [lambda client, user: login(client, user), Client.force_login], ids=["api", "force"])
-def test_the_token_of_a_client_that_signed_in_otherwise_expires_too(enter, user):
-    client = Client()
+def test_the_token_of_a_client_that_signed_in_otherwise_expires_too(enter, user, client):
     enter(client, user)
     client.get("/api/auth/me")
     expire_access_token(client)
@@ -172,8 +170,7 @@ class TestMethods:
         [(["pwd"], ["pwd"], "aal1"), (["pwd", "otp"], ["pwd", "otp", "mfa"], "aal2"), ([], None, None)],
         ids=["a password", "two factors", "nothing known"],
     )
-    def test_the_session_says_them(self, methods, amr, acr, user):
-        client = Client()
+    def test_the_session_says_them(self, methods, amr, acr, user, client):
         sign_in(client, user, methods=methods)
         answer = client.get("/api/auth/sessions").json()["results"][0]
         assert (answer["amr"] or None, answer["acr"]) == (amr, acr)
@@ -187,12 +184,11 @@ class TestMethods:
         [{"SIGN_IN_POLICY": "tests.tokens.testing.policies.two_factors"}, {"REQUIRED_FACTORS": "everybody"}],
         ids=["the policy", "the required factors"],
     )
-    def test_what_the_project_asks_for_is_asked_for(self, asked, user, settings):
+    def test_what_the_project_asks_for_is_asked_for(self, asked, user, settings, client):
         settings.TOKENS = asked
         with pytest.raises(sessions.FactorRequired):
             sign_in(Client(), user, methods=["pwd"])
         assert not RefreshToken.objects.exists()
-        client = Client()
         sign_in(client, user, methods=["pwd", "otp"])
         assert me(client) == (200, user.email)
 
@@ -216,19 +212,19 @@ class TestStepUp:
     @pytest.fixture
     def client(self, settings):
         """A browser in front of the views that ask for more. Other views would let every signed-in user in."""
-        settings.ROOT_URLCONF = "tests.tokens.testing.urls"
+        settings.ROOT_URLCONF = "tests.tokens.web.step_up_urls"
         return Client(headers={"Accept": "application/json"})
 
     @pytest.mark.parametrize(("methods", "status"), [(["pwd"], 403), (["pwd", "otp"], 200)], ids=["one", "two"])
     def test_a_level_takes_as_many_factors(self, methods, status, client, user):
         sign_in(client, user, methods=methods)
-        assert client.get("/level").status_code == status
+        assert client.get("/well").status_code == status
 
     def test_an_authentication_gets_too_old(self, client, user):
         sign_in(client, user)
-        assert client.get("/recent").status_code == 200
+        assert client.get("/recently").status_code == 200
         age(client, 301)
-        assert client.get("/recent").status_code == 401
+        assert client.get("/recently").status_code == 401
 
     def test_a_method_may_be_older_than_the_sign_in(self, client, user, clock):
         an_hour_ago = clock.now - timedelta(hours=1)

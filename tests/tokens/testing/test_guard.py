@@ -88,7 +88,6 @@ def test_nothing_imports_it():
 
 def test_it_is_refused_in_a_process_of_production_which_has_not_imported_it():
     environment = clean_environment(DJANGO_SETTINGS_MODULE="tests.settings")
-    done = subprocess.run(
-        [sys.executable, "-c", IN_PRODUCTION], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-c", IN_PRODUCTION]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("tokens.testing signs people in without a password"), done.stderr

@@ -32,8 +32,7 @@ class TestTheClock:
         assert abs((sessions.now() - timezone.now()).total_seconds()) < DAY
         assert sessions.now() < at
 
-    def test_a_session_ends_when_it_is_forwarded(self, user, latchkey_clock):  # noqa: F811
-        client = Client()
+    def test_a_session_ends_when_it_is_forwarded(self, user, client, latchkey_clock):  # noqa: F811
         sign_in(client, user, remember=True)
         for seconds, status in ((13 * DAY, 200), (15 * DAY, 401)):
             latchkey_clock.forward(seconds)

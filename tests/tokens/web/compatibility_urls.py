@@ -40,8 +40,7 @@ def write(request: HttpRequest, how: str) -> HttpResponse:
 
 def both(request: HttpRequest) -> HttpResponse:
     """Needs Django's session and a column of the user."""
-    note = request.session.get("note")
-    return JsonResponse({"email": request.user.get_username(), "note": note})
+    return JsonResponse({"email": request.user.get_username(), "note": request.session.get("note")})
 
 
 def count(request: HttpRequest) -> HttpResponse:

@@ -23,8 +23,7 @@ def _seen(request: Any, by_django: Any, data: Any) -> HttpResponse:
 
 def seen(request: HttpRequest) -> HttpResponse:
     """Tells who is signed in by the request and by Django's session, and what views have stored."""
-    by_django = get_user(request)
-    return _seen(request, by_django, request.session.items())
+    return _seen(request, get_user(request), request.session.items())
 
 
 async def seen_async(request: Any) -> HttpResponse:
@@ -37,30 +36,21 @@ def store(request: HttpRequest, note: str) -> HttpResponse:
     return HttpResponse("stored")
 
 
-def sign_in(request: HttpRequest, pk: str) -> HttpResponse:
-    login(request, User.objects.get(pk=pk), backend=BACKEND)
-    return HttpResponse("in")
-
-
-async def sign_in_async(request: HttpRequest, pk: str) -> HttpResponse:
-    await alogin(request, await User.objects.aget(pk=pk), backend=BACKEND)
-    return HttpResponse("in")
-
-
-def failure(how: str) -> HttpResponse:
+def end(how: str) -> HttpResponse:
+    """End a view as its URL says: by an exception, or with a response of this status."""
     if how == "raises":
         raise RuntimeError("a bug")
-    return HttpResponse("sorry", status=int(how))
+    return HttpResponse("a view", status=int(how))
 
 
-def fail_after_sign_in(request: HttpRequest, pk: str, how: str) -> HttpResponse:
+def sign_in(request: HttpRequest, pk: str, how: str = "200") -> HttpResponse:
     login(request, User.objects.get(pk=pk), backend=BACKEND)
-    return failure(how)
+    return end(how)
 
 
-async def fail_after_sign_in_async(request: HttpRequest, pk: str, how: str) -> HttpResponse:
+async def sign_in_async(request: HttpRequest, pk: str, how: str = "200") -> HttpResponse:
     await alogin(request, await User.objects.aget(pk=pk), backend=BACKEND)
-    return failure(how)
+    return end(how)
 
 
 def fail_after_new_password(request: HttpRequest, how: str) -> HttpResponse:
@@ -68,7 +58,7 @@ def fail_after_new_password(request: HttpRequest, how: str) -> HttpResponse:
     user.set_password("quite another passphrase")
     user.save()
     update_session_auth_hash(request, user)
-    return failure(how)
+    return end(how)
 
 
 urlpatterns = [
@@ -77,8 +67,8 @@ urlpatterns = [
     path("probe/store/<str:note>", store),
     path("probe/in/<str:pk>", sign_in),
     path("probe/in-async/<str:pk>", sign_in_async),
-    path("probe/in-and-fail/<str:pk>/<str:how>", fail_after_sign_in),
-    path("probe/in-and-fail-async/<str:pk>/<str:how>", fail_after_sign_in_async),
+    path("probe/in-and-fail/<str:pk>/<str:how>", sign_in),
+    path("probe/in-and-fail-async/<str:pk>/<str:how>", sign_in_async),
     path("probe/new-password-and-fail/<str:how>", fail_after_new_password),
     *probes,
 ]

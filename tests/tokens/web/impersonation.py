@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from tests.browsers import FIREFOX, AsyncBrowser, login
-from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.factories import AdminFactory, UserFactory
 from tests.tokens.web_steps import claims_of
 from tokens.models import RefreshToken
 
@@ -48,10 +48,6 @@ def release_by_function(browser: Client) -> Any:
 
 def release_by_hijack(browser: Client) -> Any:
     return browser.post("/hijack/release/", {"next": "/probe/whose"})
-
-
-def by_page(browser: Client, user: Any) -> Any:
-    return browser.post("/sign-in", {"username": user.email, "password": PASSWORD})
 
 
 WAYS = {

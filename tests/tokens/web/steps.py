@@ -11,7 +11,8 @@ from tests.tokens.web_steps import claims_of, who
 from tokens.models import RefreshToken
 from tokens.web.factors import Factor
 
-CODE = "123456"
+CODE, NEW_CODE = "123456", "new 123456"
+"""The answer that is right, and the one that sets up a code."""
 
 
 class Code(Factor):

@@ -86,9 +86,9 @@ class TestTheResponseToABearerToken:
 
 class TestTheResponseToACookie:
     @pytest.mark.parametrize("url", ["/who", "/claims"])
-    def test_varies_by_both_so_that_no_cache_gives_it_to_a_client_with_a_token(self, api, user, url):
-        login(api, user)
-        response = api.get(url)
+    def test_varies_by_both_so_that_no_cache_gives_it_to_a_client_with_a_token(self, signed_in, url):
+        """It is private too, because some shared caches ignore Vary."""
+        response = signed_in.get(url)
         assert {"Cookie", "Authorization"} <= varies_by(response)
         assert directives(response) == {"private"}
 
@@ -97,8 +97,7 @@ class TestTheResponseToACookie:
         assert {"Cookie", "Authorization"} <= varies_by(response)
         assert "Cache-Control" not in response.headers
 
-    def test_is_not_described_if_the_view_does_not_ask(self, api, user):
-        login(api, user)
-        response = api.get("/answers", headers={"Authorization": "Basic eDp5"})
+    def test_is_not_described_if_the_view_does_not_ask(self, signed_in):
+        response = signed_in.get("/answers", headers={"Authorization": "Basic eDp5"})
         assert {"Cookie", "Authorization"} & varies_by(response) == set()
         assert "Cache-Control" not in response.headers

@@ -37,9 +37,7 @@ def api(browser: Client, both_modes: None) -> Client:
     return browser
 
 
-def send(
-    client: Client, path: str, body: Any, headers: dict[str, Any] = CHUNKED, kind: str = JSON, **environ: Any
-) -> Any:
+def send(client: Client, path: str, body: Any, headers: Any = CHUNKED, kind: str = JSON, **environ: Any) -> Any:
     """Send a POST request as a WSGI server passes it on that has decoded the chunks, but does not know their length."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     passed_on = {"wsgi.input": BytesIO(text), "wsgi.input_terminated": True, "CONTENT_LENGTH": "", "CONTENT_TYPE": kind}
@@ -95,8 +93,7 @@ class TestABodyOfUnknownLength:
 
     def test_is_not_read_before_somebody_has_signed_in_where_that_is_needed(self, api):
         body = BytesIO(b'{"password": "x"}')
-        assert send(api, REAUTHENTICATE, b"", **{"wsgi.input": body}).status_code == 401
-        assert body.tell() == 0
+        assert (send(api, REAUTHENTICATE, b"", **{"wsgi.input": body}).status_code, body.tell()) == (401, 0)
 
     def test_of_another_content_type_is_refused_and_not_ignored(self, api, user):
         token = login(api, user, mode="body")["refresh_token"]
@@ -111,17 +108,15 @@ class TestABodyOfUnknownLength:
 
         assert_problem(send(api, LOGOUT, b"", **{"wsgi.input": BrokenOff()}), 400, "malformed")
 
-    def test_that_is_empty_is_none(self, api, user):
-        login(api, user)
-        assert send(api, LOGOUT, b"").status_code == 204
+    def test_that_is_empty_is_none(self, signed_in):
+        assert send(signed_in, LOGOUT, b"").status_code == 204
         assert RefreshToken.objects.get().revoked_at is not None
 
     def test_is_left_to_a_view_that_reads_it_as_it_arrives(self, api, settings):
         """A view of the project that stores large files can read what no setting allows to keep in memory."""
         settings.ROOT_URLCONF = "tests.tokens.web.body_urls"
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-        response = send(api, "/upload", b"x" * 5000, kind="application/octet-stream")
-        assert response.json() == {"read": 5000}
+        assert send(api, "/upload", b"x" * 5000, kind="application/octet-stream").json() == {"read": 5000}
 
 
 class TestAServerThatDoesNotPassChunksOn:
@@ -141,9 +136,8 @@ class TestAServerThatDoesNotPassChunksOn:
         assert send(api, LOGOUT, body, **passed_on).status_code == 204
         assert RefreshToken.objects.get().revoked_at is not None
 
-    def test_says_nothing_of_requests_without_a_body(self, api, user):
-        login(api, user)
-        assert send(api, LOGOUT, b"", {}, **{"wsgi.input_terminated": False}).status_code == 204
+    def test_says_nothing_of_requests_without_a_body(self, signed_in):
+        assert send(signed_in, LOGOUT, b"", {}, **{"wsgi.input_terminated": False}).status_code == 204
 
 
 def test_an_asgi_server_passes_every_body_on_and_a_large_one_stays_in_its_file(tmp_path):

@@ -1,6 +1,7 @@
 """Sessions that are bound to the device (DEVICE_BOUND): the answers to a browser that has a key, and to all others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -10,29 +11,9 @@ from django.test import Client
 
 from tests.browsers import ACCESS, DEVICE, OPEN, REFRESH, SESSION, VOUCHER, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory
-from tests.tokens.devices import (
-    CHALLENGE,
-    OFFERED,
-    PROOF,
-    REFRESH_BY_KEY,
-    REGISTER,
-    REGISTRATION,
-    Device,
-    a_key,
-    parameters,
-    sign,
-)
-from tests.tokens.web_steps import (
-    EXPIRED,
-    NAVIGATION,
-    cleared,
-    database_down,
-    is_unavailable,
-    set_by,
-    signed_in_as,
-    values_of,
-    who,
-)
+from tests.tokens.devices import CHALLENGE, OFFERED, PROOF, REFRESH_BY_KEY, REGISTER, REGISTRATION, Device, a_key
+from tests.tokens.service.statements import failing
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, cleared, is_unavailable, set_by, signed_in_as, values_of, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service import queries
 from tokens.service.revocation import revoke_all
@@ -86,8 +67,7 @@ def test_a_browser_registers_its_key_proves_it_and_refreshes_by_it(browser, user
     for _ in range(3):
         device.lose_access()
         assert who(browser) is None
-        assert device.refresh().status_code == 200
-        assert who(browser) == str(user.pk)
+        assert (device.refresh().status_code, who(browser)) == (200, str(user.pk))
 
 
 def by_the_api(browser: Client, user: Any) -> Any:
@@ -108,8 +88,7 @@ class TestTheOfferAtASignIn:
         response = sign_in(browser, AdminFactory())
         assert response.cookies[REFRESH].value
         assert response[REGISTRATION].startswith(f'(ES256 RS256);path="{REGISTER}";challenge="')
-        device = Device(browser, key=a_key(), offer=parameters(response[REGISTRATION]))
-        assert device.register().status_code == 200
+        assert Device(browser, key=a_key()).offered(response).register().status_code == 200
         assert RefreshToken.objects.get().bound_key
 
     def test_no_other_request_and_no_failed_sign_in_offers_it(self, clock, signed_in, user):
@@ -160,10 +139,6 @@ class TestRegistration:
         assert set(answer.cookies) == {ACCESS, VOUCHER}
         assert "no-store" in answer["Cache-Control"]
 
-    def test_the_first_proof_follows_with_the_challenge_of_the_answer(self, pending):
-        assert who(pending.browser)
-        assert pending.ask(pending.proof()).status_code == 200
-
     @pytest.mark.parametrize("make", INVALID_REGISTRATIONS.values(), ids=INVALID_REGISTRATIONS)
     def test_an_invalid_proof_is_refused_and_the_sign_in_stays_valid(self, api, user, clock, make):
         device = Device(api).sign_in(user)
@@ -208,13 +183,13 @@ class TestRegistration:
     @pytest.mark.django_db(transaction=True)
     def test_while_the_database_is_down_it_is_503_and_can_be_repeated(self, api, user):
         device = Device(api).sign_in(user)
-        with database_down():
+        with failing():
             assert is_unavailable(device.register())
         assert device.register().status_code == 200
 
 
 INVALID_PROOFS: dict[str, Callable[[Device], str]] = {
-    "signed with another key": lambda device: sign(a_key(), {"jti": device.challenge}),
+    "signed with another key": lambda device: replace(device, key=a_key()).proof(),
     "an empty proof": lambda device: "",
     "a proof that is too long": lambda device: "x" * 20000,
 }
@@ -237,8 +212,7 @@ class TestRefresh:
             pending.browser.cookies.load(kept)
 
     def test_the_refresh_cookie_of_another_session_is_left_alone(self, bound, user):
-        other = signed_in_as(user)
-        bound.browser.cookies[REFRESH] = other.cookies[REFRESH].value
+        bound.browser.cookies[REFRESH] = signed_in_as(user).cookies[REFRESH].value
         assert REFRESH not in bound.refresh().cookies
 
     def test_it_needs_no_cookie(self, bound, another):
@@ -268,7 +242,7 @@ class TestRefresh:
     @pytest.mark.parametrize("with_proof", [False, True], ids=["asking for a challenge", "with the proof"])
     def test_while_the_database_is_down_it_is_503_and_the_same_proof_stays_valid(self, bound, with_proof):
         proof = bound.proof()
-        with database_down():
+        with failing():
             assert is_unavailable(bound.ask(proof if with_proof else None))
         assert bound.ask(proof).status_code == 200
 
@@ -280,8 +254,7 @@ class TestRefresh:
     def test_the_middleware_does_not_use_the_refresh_token_of_such_a_request(self, pending):
         """The refresh cookie of a pending session is sent along, and must still be valid afterwards."""
         pending.lose_access()
-        assert pending.ask(pending.proof()).status_code == 200
-        assert row_of(pending).generation == 1
+        assert (pending.ask(pending.proof()).status_code, row_of(pending).generation) == (200, 1)
 
     def test_after_a_second_sign_in_the_first_session_cannot_replace_its_cookie(self, bound, user, clock):
         clock.forward(1)
@@ -290,8 +263,7 @@ class TestRefresh:
         assert second.register().status_code == 200
         answer = bound.refresh()  # If it got a cookie, the browser would be left with that of the first session.
         assert (answer.status_code, len(answer.cookies)) == (401, 0)
-        assert second.refresh().status_code == 200
-        assert row_of(bound).revoked_reason == Reason.SUPERSEDED
+        assert (second.refresh().status_code, row_of(bound).revoked_reason) == (200, Reason.SUPERSEDED)
         assert who(bound.browser)
 
 
@@ -312,8 +284,7 @@ class TestCopiedCookies:
         for _ in range(3):
             assert who(attacker) is None
             assert refresh(attacker).status_code == 401
-            assert bound.refresh().status_code == 200
-            assert who(bound.browser) == str(user.pk)
+            assert (bound.refresh().status_code, who(bound.browser)) == (200, str(user.pk))
             clock.forward(EXPIRED)
 
     def test_those_from_before_the_first_proof_become_invalid_with_it(self, pending, attacker, clock, user):
@@ -505,9 +476,7 @@ class TestASessionThatIsNotRemembered:
         passing.lose_access()
         answer = passing.ask(passing.proof())
         assert (answer.status_code, len(answer.cookies)) == (401, 0)
-        assert row_of(passing).revoked_at is None, (
-            "Any client can leave the cookie out, so it must not end the session."
-        )
+        assert row_of(passing).revoked_at is None, "Any client can leave the cookie out."
 
 
 class TestWhatIsShown:

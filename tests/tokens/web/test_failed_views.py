@@ -1,22 +1,17 @@
 """A sign-in in a view whose response is an error of the server is not carried out."""
 
-from typing import Any
-
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.signals import user_logged_in
 from django.test import Client
 
-from tests.browsers import ACCESS, REFRESH, login, post
+from tests.browsers import ACCESS, REFRESH, post
 from tests.factories import PASSWORD, UserFactory
-from tests.tokens.web_steps import EXPIRED, set_by, who
+from tests.tokens.web import django_session_urls
+from tests.tokens.web_steps import EXPIRED, raising, set_by, signed_in_as, who
 from tokens.models import RefreshToken
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.django_session_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(django_session_urls.__name__)]
 
 
 @pytest.fixture
@@ -51,29 +46,22 @@ def test_any_other_response_signs_in(api, user, path, how):
     assert (seen["user"], seen["django"]) == (str(user.pk), str(user.pk))
 
 
-def test_the_earlier_session_goes_on_with_the_cookies_of_its_refresh(api, user, clock, path):
-    login(api, user)
+def test_the_earlier_session_goes_on_with_the_cookies_of_its_refresh(signed_in, user, clock, path):
     clock.forward(EXPIRED)
-    response = api.get(f"{path}/{UserFactory().pk}/raises")
-    assert {ACCESS, REFRESH} <= set_by(response)
-    assert who(api) == str(user.pk)
-    assert RefreshToken.objects.get().generation == 1
+    assert {ACCESS, REFRESH} <= set_by(signed_in.get(f"{path}/{UserFactory().pk}/raises"))
+    assert (who(signed_in), RefreshToken.objects.get().generation) == (str(user.pk), 1)
 
 
 @pytest.mark.parametrize("how", ["raises", "500"])
-def test_a_new_password_that_the_view_has_saved_ends_only_the_other_sessions(api, another, user, clock, how):
-    other = another()
-    for browser in (api, other):
-        login(browser, user)
-    assert api.get(f"/probe/new-password-and-fail/{how}").status_code == 500
+def test_a_new_password_that_the_view_has_saved_ends_only_the_other_sessions(signed_in, user, clock, how):
+    other = signed_in_as(user)
+    assert signed_in.get(f"/probe/new-password-and-fail/{how}").status_code == 500
     clock.forward(1)
-    assert (who(api), who(other)) == (str(user.pk), None)
+    assert (who(signed_in), who(other)) == (str(user.pk), None)
 
 
 def test_a_sign_in_by_the_api_whose_receiver_fails_leaves_no_session(api, user):
-    def fails(**kwargs: Any) -> None:
-        raise RuntimeError("a bug")
-
+    fails = raising(RuntimeError)
     user_logged_in.connect(fails)
     try:
         response = post(api, "/api/auth/login", {"email": user.email, "password": PASSWORD})
@@ -81,5 +69,4 @@ def test_a_sign_in_by_the_api_whose_receiver_fails_leaves_no_session(api, user):
         user_logged_in.disconnect(fails)
     assert response.status_code == 500
     assert not set_by(response) & {ACCESS, REFRESH, django_settings.SESSION_COOKIE_NAME}
-    assert not RefreshToken.objects.live().exists()
-    assert who(api) is None
+    assert (RefreshToken.objects.live().exists(), who(api)) == (False, None)

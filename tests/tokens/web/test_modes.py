@@ -52,12 +52,8 @@ class TestEachMode:
     def test_the_scoped_refresh_cookie_is_sent_only_to_the_auth_api(self, api, user):
         login(api, user, mode="scoped")
         cookie = api.cookies[SCOPED_REFRESH]
-        assert (cookie["path"], cookie["domain"], cookie["secure"], cookie["httponly"]) == (
-            "/api/auth/",
-            "",
-            True,
-            True,
-        )
+        attributes = [cookie[name] for name in ("path", "domain", "secure", "httponly")]
+        assert attributes == ["/api/auth/", "", True, True]
         assert api.cookies[ACCESS]["path"] == "/"
 
     def test_subdomain_access_cookie_is_the_sites_and_the_refresh_cookie_the_hosts(self, api, user):
@@ -85,16 +81,14 @@ class TestEachMode:
     def test_the_refresh_token_of_a_cookie_is_refused_in_a_body(self, api, user, mode):
         login(api, user, mode=mode)
         response = post(Client(), "/api/auth/refresh", {"refresh_token": refresh_token_of(api, mode)})
-        assert response.status_code == 401
-        assert RefreshToken.objects.get().revoked_at is None
+        assert (response.status_code, RefreshToken.objects.get().revoked_at) == (401, None)
 
     @pytest.mark.parametrize(("mode", "cookie"), [("cookie", SCOPED_REFRESH), ("scoped", REFRESH), ("body", REFRESH)])
     def test_a_refresh_token_is_refused_in_another_modes_cookie(self, api, another, user, mode, cookie):
         answer = login(api, user, mode=mode)
         browser = another()
         browser.cookies[cookie] = answer["refresh_token"] if mode == "body" else refresh_token_of(api, mode)
-        assert post(browser, "/api/auth/refresh").status_code == 401
-        assert RefreshToken.objects.get().generation == 0
+        assert (post(browser, "/api/auth/refresh").status_code, RefreshToken.objects.get().generation) == (401, 0)
 
     @pytest.mark.parametrize("mode", ALL)
     def test_signing_out_clears_the_cookies_of_every_mode(self, api, user, mode):

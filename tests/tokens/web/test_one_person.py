@@ -15,9 +15,8 @@ from django.test import Client
 from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.service.holders import AnotherProcess
-from tests.tokens.web_steps import EXPIRED, values_of
+from tests.tokens.web_steps import EXPIRED, end_all_sessions, values_of
 from tokens.models import RefreshToken
-from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import feed
 
 pytestmark = [
@@ -62,8 +61,7 @@ def api(browser: Client, engine: str) -> Client:
 @pytest.fixture(params=ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 def enter(request: pytest.FixtureRequest) -> Callable[[Client, Any], Any]:
     """An entry point to sign in by. One that leaves Django's session as it was would let two people share a browser."""
-    entry_point: Callable[[Client, Any], Any] = request.param
-    return entry_point
+    return request.param  # type: ignore[no-any-return]
 
 
 def seen(client: Client, path: str = "/probe/seen", **headers: str) -> Any:
@@ -78,10 +76,6 @@ def user_of_socket(session: Any) -> str | None:
     return pk and str(pk)
 
 
-def revoke_everything() -> None:
-    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
-
-
 class TestASignIn:
     def test_is_known_to_views_to_djangos_session_and_to_web_sockets(self, api, stored, enter):
         user = AdminFactory()
@@ -93,8 +87,7 @@ class TestASignIn:
     def test_keeps_what_the_same_browser_stored_before_under_a_new_key(self, api, stored, enter):
         api.get("/probe/store/before")
         old = stored(api).session_key
-        user = AdminFactory()
-        enter(api, user)
+        enter(api, AdminFactory())
         assert seen(api)["data"] == {"note": "before"}
         assert stored(api).session_key != old
 
@@ -110,18 +103,15 @@ class TestASignIn:
             assert stored(api).session_key != old
             assert engine == "signed_cookies" or not Session.objects.filter(session_key=copy).exists()
 
-    def test_of_another_person_does_not_find_what_views_stored_for_the_first(self, api, user, stored, enter):
-        login(api, user)
-        api.get("/probe/store/secret")
+    def test_of_another_person_does_not_find_what_views_stored_for_the_first(self, stored, enter, signed_in):
+        signed_in.get("/probe/store/secret")
         other = AdminFactory()
-        enter(api, other)
-        assert seen(api) == {"user": str(other.pk), "django": str(other.pk), "data": {}}
-        assert user_of_socket(stored(api)) == str(other.pk)
+        enter(signed_in, other)
+        assert seen(signed_in) == {"user": str(other.pk), "django": str(other.pk), "data": {}}
+        assert user_of_socket(stored(signed_in)) == str(other.pk)
 
     @pytest.mark.parametrize("seconds", [0, EXPIRED], ids=["valid", "expired"])
-    def test_of_another_person_finds_nothing_even_if_the_first_had_lost_djangos_session(
-        self, api, user, clock, enter, seconds
-    ):
+    def test_of_another_person_finds_nothing_even_if_djangos_session_was_lost(self, api, user, clock, enter, seconds):
         """Django's session ends with the browser. One that a view then begins anew names nobody."""
         login(api, user, remember=True)
         del api.cookies[django_settings.SESSION_COOKIE_NAME]
@@ -132,31 +122,28 @@ class TestASignIn:
         assert seen(api) == {"user": str(other.pk), "django": str(other.pk), "data": {}}
 
 
-def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browser(api, user, both_modes, stored):
-    login(api, user)
-    before = api.cookies[django_settings.SESSION_COOKIE_NAME].value
+def test_a_sign_in_in_body_mode_leaves_the_cookies_and_the_session_of_the_browser(user, both_modes, stored, signed_in):
+    before = signed_in.cookies[django_settings.SESSION_COOKIE_NAME].value
     other = AdminFactory()
-    del api.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
-    token = login(api, other, mode="body")["access_token"]
-    assert api.cookies[django_settings.SESSION_COOKIE_NAME].value == before
-    assert seen(api, Authorization=f"Bearer {token}") == {"user": str(other.pk), "django": None, "data": {}}
-    assert seen(api) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
+    del signed_in.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
+    token = login(signed_in, other, mode="body")["access_token"]
+    assert signed_in.cookies[django_settings.SESSION_COOKIE_NAME].value == before
+    assert seen(signed_in, Authorization=f"Bearer {token}") == {"user": str(other.pk), "django": None, "data": {}}
+    assert seen(signed_in) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
 
 
-def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie(api, user, both_modes):
-    login(api, user)
-    del api.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
-    token = login(api, AdminFactory(), mode="body")["access_token"]
-    api.get("/probe/store/foreign", headers={"Authorization": f"Bearer {token}"})
-    assert seen(api)["data"] == {}
+def test_what_a_view_stores_for_a_bearer_does_not_reach_the_person_of_the_cookie(both_modes, signed_in):
+    del signed_in.cookies[DEVICE]  # A sign-in of another person on the same device ends the session.
+    token = login(signed_in, AdminFactory(), mode="body")["access_token"]
+    signed_in.get("/probe/store/foreign", headers={"Authorization": f"Bearer {token}"})
+    assert seen(signed_in)["data"] == {}
 
 
-def test_a_bearer_of_the_same_person_finds_what_views_have_stored(api, user, both_modes):
-    login(api, user)
-    api.get("/probe/store/mine")
+def test_a_bearer_of_the_same_person_finds_what_views_have_stored(user, both_modes, signed_in):
+    signed_in.get("/probe/store/mine")
     token = login(Client(), user, mode="body")["access_token"]
     expected = {"user": str(user.pk), "django": str(user.pk), "data": {"note": "mine"}}
-    assert seen(api, Authorization=f"Bearer {token}") == expected
+    assert seen(signed_in, Authorization=f"Bearer {token}") == expected
 
 
 def test_a_bearer_does_not_find_a_sign_in_that_has_no_session_yet(api, user, both_modes):
@@ -199,12 +186,12 @@ class TestAnEndedSession:
     @pytest.mark.parametrize("headers", [TO_A_PAGE, BY_SCRIPT], ids=["a page", "a script"])
     @pytest.mark.parametrize("seconds", [1, EXPIRED], ids=["valid", "expired"])
     def test_is_empty_before_the_view_runs(self, api, clock, path, headers, seconds):
-        revoke_everything()
+        end_all_sessions()
         clock.forward(seconds)
         assert seen(api, path, **headers) == NOBODY
 
     def test_is_gone_for_web_sockets_after_the_next_page(self, api, stored, engine):
-        revoke_everything()
+        end_all_sessions()
         copy = api.cookies[django_settings.SESSION_COOKIE_NAME].value
         response = api.get("/probe/seen", headers=TO_A_PAGE)
         assert response.cookies[django_settings.SESSION_COOKIE_NAME]["max-age"] == 0
@@ -218,7 +205,7 @@ class TestAnEndedSession:
         assert seen(api) == NOBODY
 
     def test_is_deleted_by_the_next_page_if_the_browser_has_dropped_the_tokens(self, api):
-        revoke_everything()
+        end_all_sessions()
         for name in (ACCESS, REFRESH):
             del api.cookies[name]
         response = api.get("/probe/seen", headers=TO_A_PAGE)
@@ -226,14 +213,13 @@ class TestAnEndedSession:
 
     def test_is_gone_for_the_api_and_does_not_come_back_with_the_next_sign_in(self, api, user):
         """A second factor that was verified earlier must not count after a sign-in with the password only."""
-        revoke_everything()
+        end_all_sessions()
         login(api, user)
         assert seen(api) == {"user": str(user.pk), "django": str(user.pk), "data": {}}
 
     def test_is_gone_as_soon_as_a_refresh_finds_it_ended(self, api, stored):
-        revoke_everything()
-        assert refresh(api).status_code == 401
-        assert user_of_socket(stored(api)) is None
+        end_all_sessions()
+        assert (refresh(api).status_code, user_of_socket(stored(api))) == (401, None)
 
     def test_is_gone_as_soon_as_its_user_ends_it(self, api, user, stored):
         session_id = RefreshToken.objects.get().id
@@ -242,7 +228,7 @@ class TestAnEndedSession:
         assert seen(api) == NOBODY
 
     def test_leaves_the_session_of_a_newer_sign_in_in_the_same_browser(self, api, user, stored):
-        revoke_everything()
+        end_all_sessions()
         late = Client()
         late.cookies.load(values_of(api))
         login(api, user)
@@ -252,7 +238,7 @@ class TestAnEndedSession:
         assert user_of_socket(stored(api)) == str(user.pk)
 
     def test_lets_a_view_begin_a_new_one(self, api):
-        revoke_everything()
+        end_all_sessions()
         assert api.get("/probe/store/anew").status_code == 200
         assert seen(api) == {**NOBODY, "data": {"note": "anew"}}
 
@@ -266,15 +252,13 @@ class TestAnEndedSession:
     def test_is_gone_if_django_saves_it_at_every_request(self, api, clock, settings):
         settings.SESSION_SAVE_EVERY_REQUEST = True
         assert seen(api)["data"] == {"note": "otp"}
-        revoke_everything()
+        end_all_sessions()
         clock.forward(1)
         assert [seen(api) for _ in range(2)] == [NOBODY] * 2
 
 
 @pytest.mark.parametrize("is_moved_over", [False, True], ids=["a sign-in", "a sign-in was moved over"])
-def test_a_signed_in_request_needs_no_statement_after(
-    api, user, clock, signed_in_by_django, django_assert_num_queries, is_moved_over
-):
+def test_no_statement_is_needed_after(api, user, clock, signed_in_by_django, django_assert_num_queries, is_moved_over):
     feed.is_revoked(uuid4())
     if is_moved_over:
         api = signed_in_by_django(user)
@@ -291,7 +275,7 @@ def test_a_session_that_has_ended_does_not_come_back_beside_a_newer_one(api, use
     login(api, user)
     api.get("/probe/store/otp")
     copy = api.cookies[session].value
-    revoke_everything()
+    end_all_sessions()
     clock.forward(1)
     login(api, user)
     api.cookies[session] = copy
@@ -300,8 +284,7 @@ def test_a_session_that_has_ended_does_not_come_back_beside_a_newer_one(api, use
 
 def test_the_session_of_another_person_from_before_the_upgrade_is_deleted(api, user, signed_in_by_django):
     """Releases that left Django's session alone could leave two people in one browser."""
-    other = AdminFactory()
-    browser = signed_in_by_django(other)
+    browser = signed_in_by_django(AdminFactory())
     session = django_settings.SESSION_COOKIE_NAME
     browser.get("/probe/store/secret")
     login(api, user)

@@ -11,14 +11,11 @@ from tests.factories import PASSWORD, UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as Browser
 from tests.tokens.service.holders import STILL_TIME, Holder
+from tests.tokens.web import compatibility_urls
 from tests.tokens.web_steps import who
 from tokens.models import RefreshToken
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(compatibility_urls.__name__)]
 
 BROWSER, REMEMBERED = timedelta(hours=12), timedelta(days=14)
 
@@ -133,9 +130,7 @@ UNTICKED = [unticked_by_page, unticked_after_a_remembered_session, unticked_afte
 
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("entry_point", UNTICKED)
-def test_a_user_who_has_not_ticked_the_box_is_not_remembered_even_if_the_project_keeps_sessions(
-    entry_point, remembering, user, clock
-):
+def test_a_user_who_has_not_ticked_the_box_is_not_remembered_by_any_project(entry_point, remembering, user, clock):
     remembering("always")
     assert used(Kept(), user, clock, through=entry_point) == set()
     assert RefreshToken.objects.filter(user=user).latest("since").idle_expires_at == clock.now + BROWSER
@@ -162,8 +157,7 @@ def test_a_session_from_before_the_setting_follows_it_from_the_next_refresh_on(r
     remembering("never")
     clock.forward(601)
     browser.kept = set()
-    assert refresh(browser).status_code == 200
-    assert browser.kept == set()
+    assert (refresh(browser).status_code, browser.kept) == (200, set())
     assert RefreshToken.objects.get().idle_expires_at == clock.now + BROWSER
 
 
@@ -187,8 +181,7 @@ class TestABoundSession:
         assert browser.register().status_code == 200
         assert browser.browser.kept == {ACCESS, VOUCHER}, "The browser must drop this one in time, to refresh."
         browser.browser.close()
-        assert who(browser.browser) is None
-        assert browser.refresh().status_code == 401
+        assert (who(browser.browser), browser.refresh().status_code) == (None, 401)
 
     def test_goes_on_after_that(self, browser, user, clock):
         browser.register()
@@ -198,24 +191,17 @@ class TestABoundSession:
         assert who(browser.browser) == str(user.pk)
         clock.forward(601)
         browser.lose_access()
-        assert browser.refresh().status_code == 200
-        assert who(browser.browser) == str(user.pk)
+        assert (browser.refresh().status_code, who(browser.browser)) == (200, str(user.pk))
         assert RefreshToken.objects.get().idle_expires_at == clock.now + REMEMBERED
         assert browser.browser.kept == {ACCESS, VOUCHER}
 
-    def test_does_not_if_the_user_has_not_asked_for_it(self, remembering, user, clock):
-        remembering("bound", **OFFERED)
-        browser = Browser(Kept()).bind(user, remember=False)
-        browser.browser.close()
-        assert who(browser.browser) is None
-
-    def test_does_not_with_never(self, remembering, user, clock):
-        remembering("never", **OFFERED)
-        browser = Browser(Kept()).bind(user)
+    @pytest.mark.parametrize("value", ["bound", "never"], ids=["the user has not asked for it", "it is not allowed"])
+    def test_does_not_if(self, remembering, user, clock, value):
+        remembering(value, **OFFERED)
+        browser = Browser(Kept()).bind(user, remember=value == "never")
         assert RefreshToken.objects.get().idle_expires_at == clock.now + BROWSER
         browser.browser.close()
-        assert who(browser.browser) is None
-        assert browser.refresh().status_code == 401
+        assert (who(browser.browser), browser.refresh().status_code) == (None, 401)
 
 
 def test_a_client_that_keeps_its_tokens_itself_is_only_told_so_by_the_idle_end(remembering, api, user, clock):

@@ -50,8 +50,7 @@ def project(settings: Any) -> Any:
     return use
 
 
-def test_a_client_without_cookies_sends_its_device_token(project, another):
-    user = UserFactory()
+def test_a_client_without_cookies_sends_its_device_token(project, another, user):
     asked = begin(another(), user, mode="body").json()
     assert asked["trust_device_for"] == 30 * 86400
     token = answer(another(), pending=asked["pending"]).json()["device_token"]
@@ -61,71 +60,64 @@ def test_a_client_without_cookies_sends_its_device_token(project, another):
         assert begin(another(), user, mode="body", **given).json()["code"] == "factor_required"
 
 
-def test_the_site_says_for_how_long(project, another, clock):
+def test_the_site_says_for_how_long(project, api, user, clock):
     project(TRUST_DEVICES_FOR=7200)
-    user, browser = UserFactory(), another()
-    assert begin(browser, user).json()["trust_device_for"] == 7200
-    assert "for some hours" in browser.get("/sign-in/factor").content.decode()
-    answer(browser)
+    assert begin(api, user).json()["trust_device_for"] == 7200
+    assert "for some hours" in api.get("/sign-in/factor").content.decode()
+    answer(api)
     clock.forward(7100)
-    assert begin(browser, user).status_code == 200
+    assert begin(api, user).status_code == 200
     clock.forward(200)
-    assert begin(browser, user).json()["code"] == "factor_required"
+    assert begin(api, user).json()["code"] == "factor_required"
 
 
-def test_a_policy_that_does_not_ask_offers_nothing(project, another):
+def test_a_policy_that_does_not_ask_offers_nothing(project, api, user):
     project(that_never_spares)
-    user, browser = UserFactory(), another()
-    assert "trust_device_for" not in begin(browser, user).json()
-    assert "trust_device" not in browser.get("/sign-in/factor").content.decode()
-    answer(browser)
+    assert "trust_device_for" not in begin(api, user).json()
+    assert "trust_device" not in api.get("/sign-in/factor").content.decode()
+    answer(api)
     assert not Device.objects.filter(trusted_until__isnull=False).exists()
 
 
-def test_a_sign_in_outside_of_the_middleware_is_not_spared(project, another):
-    user, browser = UserFactory(), another()
-    begin(browser, user)
-    answer(browser)
+def test_a_sign_in_outside_of_the_middleware_is_not_spared(project, api, user):
+    begin(api, user)
+    answer(api)
     request = RequestFactory().get("/")
-    request.COOKIES = {name: morsel.value for name, morsel in browser.cookies.items()}
+    request.COOKIES = {name: morsel.value for name, morsel in api.cookies.items()}
     assert not sessions.is_device_trusted(request, user)
     with pytest.raises(sessions.FactorRequired):
-        browser.force_login(user)
+        api.force_login(user)
 
 
-def test_a_pending_sign_in_of_an_earlier_release_is_good_and_offers_nothing(project, another, monkeypatch):
-    user, browser = UserFactory(), another()
+def test_a_pending_sign_in_of_an_earlier_release_is_good_and_offers_nothing(project, api, user, monkeypatch):
     older = SimpleNamespace(loads=json.loads, dumps=lambda fields, **named: json.dumps(fields[:12], **named))
     monkeypatch.setattr(sessions.pending, "json", older)
-    begin(browser, user)
+    begin(api, user)
     monkeypatch.undo()
-    answer(browser)
-    assert RefreshToken.objects.count() == 1
-    assert not Device.objects.filter(trusted_until__isnull=False).exists()
+    answer(api)
+    assert (RefreshToken.objects.count(), Device.objects.filter(trusted_until__isnull=False).exists()) == (1, False)
 
 
-def test_a_spared_sign_in_takes_one_statement_more_than_one_without_a_policy(clock, project, another, settings):
-    user, browser = UserFactory(), another()
-    begin(browser, user)
-    answer(browser)
+def test_a_spared_sign_in_takes_one_statement_more_than_one_without_a_policy(clock, project, api, user, settings):
+    begin(api, user)
+    answer(api)
     counts = []
     for policy in (f"{__name__}.that_spares", "") * 2:
         settings.TOKENS = {name: value for name, value in settings.TOKENS.items() if name != "SIGN_IN_POLICY"}
         settings.TOKENS = settings.TOKENS | ({"SIGN_IN_POLICY": policy} if policy else {})
         with CaptureQueriesContext(connection) as asked:
-            assert begin(browser, user).status_code == 200
+            assert begin(api, user).status_code == 200
         counts.append(len(asked))
     assert counts[2] == counts[3] + 1
 
 
-def test_the_end_is_of_one_user_and_public(project, another):
-    user, other, browser = UserFactory(), UserFactory(), another()
+def test_the_end_is_of_one_user_and_public(project, api, user):
+    other = UserFactory()
     for each in (user, other):
-        begin(browser, each)
-        answer(browser)
+        begin(api, each)
+        answer(api)
     with sessions.durable():
         sessions.end_device_trust(user)
-    assert begin(browser, user).json()["code"] == "factor_required"
-    assert begin(browser, other).status_code == 200
+    assert (begin(api, user).json()["code"], begin(api, other).status_code) == ("factor_required", 200)
     [device] = Device.objects.filter(trusted_until__isnull=False)
     assert device.trusted_until - sessions.now() < timedelta(days=30)

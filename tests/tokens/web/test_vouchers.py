@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.browsers import ACCESS, FIREFOX, VOUCHER, post
+from tests.attacks import possession_urls
+from tests.browsers import ACCESS, VOUCHER, copy_of, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
 from tests.tokens.service.holders import Holder
@@ -15,11 +16,7 @@ from tests.tokens.web_steps import cleared
 from tokens.conf import codec
 from tokens.models import RefreshToken
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.attacks.possession_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(possession_urls.__name__)]
 
 SCOPED_VOUCHER = "__Http-voucher"
 JSON, REQUIRED = "application/json", "refresh_token_required"
@@ -60,7 +57,7 @@ def bound(user: Any) -> Device:
 
 
 def a_browser(user: Any) -> Device:
-    return Device(Client(headers={"User-Agent": FIREFOX})).bind(user)
+    return Device(new_browser()).bind(user)
 
 
 def voucher_of(device: Device) -> str:
@@ -82,13 +79,10 @@ def test_a_form_does_not_ask_for_the_password(bound):
 def test_every_refresh_by_the_key_sets_one_that_lives_as_long_as_the_access_token(bound, clock):
     first = voucher_of(bound)
     clock.forward(100)
-    answer = bound.refresh()
-    voucher = answer.cookies[VOUCHER]
+    voucher = bound.refresh().cookies[VOUCHER]
     assert voucher.value not in {"", first}
     assert 560 < voucher["max-age"] <= 600
-    assert (voucher["path"], voucher["samesite"]) == ("/", "Lax")
-    assert voucher["secure"]
-    assert voucher["httponly"]
+    assert [voucher[name] for name in ("path", "samesite", "secure", "httponly")] == ["/", "Lax", True, True]
     clock.forward(500)
     assert rename(bound).status_code == 200
     clock.forward(101)
@@ -108,8 +102,7 @@ def test_a_reauthentication_sets_none_and_prolongs_no_access(bound, clock, way):
     assert answer.status_code == 200
     assert VOUCHER not in answer.cookies
     token = codec().loads(answer.cookies[ACCESS].value, clock.now)
-    assert token.authenticated_at == int(clock.now.timestamp())
-    assert token.expires_at == expires_at
+    assert (token.authenticated_at, token.expires_at) == (int(clock.now.timestamp()), expires_at)
 
 
 @pytest.mark.parametrize("left", [100, 55, 15], ids=lambda left: f"{left} s left")
@@ -123,8 +116,8 @@ def test_after_a_reauthentication_the_voucher_lasts_as_long_as_the_access_cookie
 @pytest.mark.urls("tests.tokens.web.impersonation_urls")
 def test_the_way_back_from_an_impersonation_opens_nothing_until_the_browser_signs(clock):
     """Otherwise a copy of a bound session could be used for ever, by one release after another."""
-    staff, browser = a_browser(AdminFactory()), Client(headers={"User-Agent": FIREFOX})
-    browser.cookies.load({name: cookie.value for name, cookie in staff.browser.cookies.items() if cookie.value})
+    staff = a_browser(AdminFactory())
+    browser = copy_of(staff.browser)
     assert by_function(browser, UserFactory()).status_code == 200
     for _ in range(2):
         clock.forward(550)
@@ -136,18 +129,16 @@ def test_the_way_back_from_an_impersonation_opens_nothing_until_the_browser_sign
     copied = {"Authorization": f"Bearer {answer.cookies[ACCESS].value}"}
     assert Client().get("/api/auth/me", headers=copied).status_code == 401
     assert by_function(browser, UserFactory()).status_code == 403
-    assert staff.refresh().status_code == 200
-    assert staff.browser.get("/api/auth/me").status_code == 200
+    assert (staff.refresh().status_code, staff.browser.get("/api/auth/me").status_code) == (200, 200)
 
 
-def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user):
-    """The browser sends a request in parallel to its first proof, which makes its refresh token invalid."""
-    browser = Client(headers={"User-Agent": FIREFOX})
-    device = Device(browser).sign_in(user)
-    assert VOUCHER not in browser.cookies
-    before = {name: cookie.value for name, cookie in browser.cookies.items()}
+def test_the_registration_sets_one_that_counts_as_soon_as_the_session_is_bound(user, api):
+    """The api sends a request in parallel to its first proof, which makes its refresh token invalid."""
+    device = Device(api).sign_in(user)
+    assert VOUCHER not in api.cookies
+    before = {name: cookie.value for name, cookie in api.cookies.items()}
     device.register()
-    sent = {**before, VOUCHER: voucher_of(device), ACCESS: browser.cookies[ACCESS].value}
+    sent = {**before, VOUCHER: voucher_of(device), ACCESS: api.cookies[ACCESS].value}
     assert device.refresh().status_code == 200
     cookies = "; ".join(f"{name}={value}" for name, value in sent.items() if value)
     assert rename(Device(Client(), sid=device.sid), Cookie=cookies).status_code == 200

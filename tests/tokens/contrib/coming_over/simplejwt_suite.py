@@ -93,8 +93,7 @@ class TestRotatingClients:
         assert who(first["access"]) == 200
         row = RefreshToken.objects.get()
         assert (row.user, row.mode, row.remember, row.methods, row.authenticated_at) == (user, "body", True, "", None)
-        assert refreshed(first["refresh"]).status_code == 200
-        assert live() == 1
+        assert (refreshed(first["refresh"]).status_code, live()) == (200, 1)
         assert not SecurityEvent.objects.filter(kind="new_device").exists()  # Nobody has signed in on a new device.
 
     def test_the_same_token_again_gives_the_same_session_after_a_lost_answer(self, theirs, clock):
@@ -135,8 +134,7 @@ class TestRotatingClients:
         api_settings.SIGNING_KEY  # noqa: B018 - It is read once, from the first key.
         refreshed(theirs)
         change_secret_key()
-        assert refreshed(theirs).status_code == 200
-        assert live() == 1
+        assert (refreshed(theirs).status_code, live()) == (200, 1)
 
 
 class TestOtherClients:
@@ -145,9 +143,7 @@ class TestOtherClients:
     def test_the_same_token_gives_access_tokens_of_one_session_until_it_expires(self, theirs, clock):
         for _ in range(8):
             answer = refreshed(theirs).json()
-            assert set(answer) == {"access"}
-            assert who(answer["access"]) == 200
-            assert live() == 1
+            assert (set(answer), who(answer["access"]), live()) == ({"access"}, 200, 1)
             clock.forward(80_000)
         assert_refused(refreshed(theirs))
         assert live() == 0
@@ -162,8 +158,7 @@ class TestOtherClients:
         answer = post(Client(), "/api/token/take-over/", {"token": theirs, "mode": "body"}).json()
         assert answer["refresh_token"].startswith(PREFIX)
         after = post(Client(), "/api/auth/refresh", {"refresh_token": answer["refresh_token"]})
-        assert after.status_code == 200
-        assert live() == 1
+        assert (after.status_code, live()) == (200, 1)
         clock.forward(LATER)
         who(after.json()["access_token"])
         assert_refused(refreshed(theirs))
@@ -182,29 +177,23 @@ class TestOtherClients:
         assert post(api, "/api/token/take-over/", {"token": theirs}).status_code == 200
         assert api.get("/api/auth/me").status_code == 200
         assert (live(), RefreshToken.objects.count(), TakenOver.objects.count()) == (1, 2, 1)
-        assert who(access) == 401
-        assert not BlacklistedToken.objects.exists()
-        assert post(api, "/api/token/take-over/", {"token": theirs}).status_code == 200
-        assert live() == 1
+        assert (who(access), BlacklistedToken.objects.exists()) == (401, False)
+        assert (post(api, "/api/token/take-over/", {"token": theirs}).status_code, live()) == (200, 1)
 
     def test_who_signs_in_after_the_release_goes_on_with_one_refresh_token_too(self, user, clock):
-        given = {"email": user.email, "password": PASSWORD}
-        token = post(Client(), "/api/token/", given).json()["refresh"]
+        token = post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}).json()["refresh"]
         for _ in range(7):
             answer = refreshed(token).json()
-            assert set(answer) == {"access"}
-            assert who(answer["access"]) == 200
+            assert (set(answer), who(answer["access"])) == ({"access"}, 200)
             clock.forward(80_000)
         row = RefreshToken.objects.get()
         assert (row.amr, row.authenticated_at) == (["pwd"], row.created_at)
         assert SecurityEvent.objects.filter(kind="new_device").count() == 1
-        assert blacklisted(token).status_code == 200
-        assert live() == 0
+        assert (blacklisted(token).status_code, live()) == (200, 0)
 
     def test_a_page_of_another_origin_takes_nothing_over(self, theirs, api):
         answer = post(api, "/api/token/take-over/", {"token": theirs}, Origin="https://evil.example")
-        assert answer.status_code == 403
-        assert live() == 0
+        assert (answer.status_code, live()) == (403, 0)
 
 
 @pytest.fixture(params=[False, True], ids=["one refresh token", "rotating"])
@@ -220,15 +209,12 @@ class TestEnds:
         assert blacklisted(theirs, "old").status_code == 200
         answer = refreshed(theirs)
         assert_refused(answer)
-        assert answer.json()["detail"] == "Token is blacklisted"
-        assert live() == 0
+        assert (answer.json()["detail"], live()) == ("Token is blacklisted", 0)
 
     @pytest.mark.parametrize("at", ["api", "old"])
     def test_blacklisting_a_token_ends_the_session_that_it_has_become(self, theirs, at):
         access = refreshed(theirs).json()["access"]
-        assert blacklisted(theirs, at).status_code == 200
-        assert live() == 0
-        assert who(access) == 401
+        assert (blacklisted(theirs, at).status_code, live(), who(access)) == (200, 0, 401)
         assert_refused(refreshed(theirs))
 
     def test_a_blacklist_that_sends_no_signal_counts_at_the_next_refresh(self, theirs, rotating):
@@ -269,8 +255,7 @@ class TestEnds:
         refreshed(theirs)
         user.is_active = False
         user.save()
-        assert refreshed(theirs).status_code == 401
-        assert live() == 0
+        assert (refreshed(theirs).status_code, live()) == (401, 0)
 
     def test_a_command_that_ends_sessions_blacklists(self, theirs, user):
         refreshed(theirs)
@@ -279,8 +264,7 @@ class TestEnds:
 
     def test_the_blacklist_ends_a_session_by_the_refresh_token_of_a_sign_in(self, user):
         answer = post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}).json()
-        assert blacklisted(answer["refresh"]).status_code == 200
-        assert live() == 0
+        assert (blacklisted(answer["refresh"]).status_code, live()) == (200, 0)
         assert_refused(blacklisted(answer["refresh"]))
         assert_refused(refreshed(answer["refresh"]))
 
@@ -289,8 +273,7 @@ class TestEnds:
         assert (who(answer["access"]), live()) == (200, 1)
         after = refreshed(answer["refresh"]).json()
         given = {"refresh": after.get("refresh", answer["refresh"])}
-        assert post(Client(), "/own/sign-out", given).content == b""
-        assert live() == 0
+        assert (post(Client(), "/own/sign-out", given).content, live()) == (b"", 0)
         assert_refused(refreshed(answer["refresh"]))
 
 
@@ -300,8 +283,7 @@ class TestAnswers:
     def test_signing_in(self, user):
         answer = post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD})
         assert (answer.status_code, set(answer.json())) == (200, {"access", "refresh"})
-        assert who(answer.json()["access"]) == 200
-        assert RefreshToken.objects.get().amr == ["pwd"]
+        assert (who(answer.json()["access"]), RefreshToken.objects.get().amr) == (200, ["pwd"])
         assert OutstandingToken.objects.count() == 1  # Its client never gets another one.
 
     @pytest.mark.parametrize(
@@ -360,24 +342,23 @@ def asks_staff(request: Any, user: Any, methods: Any) -> Any:
 
 
 @pytest.mark.usefixtures("either")
-class TestPolicy:
-    @pytest.mark.parametrize(
-        ("policy", "code"), [(refuses, "sign_in_refused"), (asks_staff, "factor_required")], ids=["refuses", "asks"]
-    )
-    def test_is_asked_at_a_sign_in_and_before_a_token_becomes_a_session(self, settings, policy, code):
-        user = AdminFactory()
-        settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.{policy.__name__}"}
-        theirs = str(Theirs.for_user(user))
-        for answer in (
-            post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}),
-            refreshed(theirs),
-            post(Client(), "/api/token/take-over/", {"token": theirs}),
-        ):
-            assert (answer.status_code, answer.json()["code"]) == (401, code)
-            assert set(answer.json()) == {"detail", "code"}
-        assert (live(), TakenOver.objects.count(), OutstandingToken.objects.count()) == (0, 0, 1)
-        settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.opens"}
-        assert refreshed(theirs).status_code == 200  # It was not used up.
+@pytest.mark.parametrize(
+    ("policy", "code"), [(refuses, "sign_in_refused"), (asks_staff, "factor_required")], ids=["refuses", "asks"]
+)
+def test_the_policy_is_asked_at_a_sign_in_and_before_a_token_becomes_a_session(settings, policy, code):
+    user = AdminFactory()
+    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.{policy.__name__}"}
+    theirs = str(Theirs.for_user(user))
+    for answer in (
+        post(Client(), "/api/token/", {"email": user.email, "password": PASSWORD}),
+        refreshed(theirs),
+        post(Client(), "/api/token/take-over/", {"token": theirs}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (401, code)
+        assert set(answer.json()) == {"detail", "code"}
+    assert (live(), TakenOver.objects.count(), OutstandingToken.objects.count()) == (0, 0, 1)
+    settings.TOKENS = {**settings.TOKENS, "SIGN_IN_POLICY": f"{__name__}.opens"}
+    assert refreshed(theirs).status_code == 200  # It was not used up.
 
 
 def fails(user: Any, session: Any) -> Any:
@@ -389,17 +370,15 @@ def names(user: Any, session: Any) -> Any:
 
 
 @pytest.mark.usefixtures("either")
-class TestClaims:
-    def test_a_claims_hook_that_fails_uses_up_nothing(self, theirs, settings):
-        settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.fails"}
-        answer = refreshed(theirs)
-        assert (answer.status_code, set(answer.json())) == (503, {"detail"})
-        assert TakenOver.objects.count() == 0
-        settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.names"}
-        answer = refreshed(theirs)
-        assert answer.status_code == 200
-        claims = jwt.decode(answer.json()["access"], options={"verify_signature": False})
-        assert claims["user_id"] == claims["sub"]
+def test_a_claims_hook_that_fails_uses_up_nothing(theirs, settings):
+    settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.fails"}
+    answer = refreshed(theirs)
+    assert (answer.status_code, set(answer.json()), TakenOver.objects.count()) == (503, {"detail"}, 0)
+    settings.TOKENS = {**settings.TOKENS, "CLAIMS_HOOK": f"{__name__}.names"}
+    answer = refreshed(theirs)
+    assert answer.status_code == 200
+    claims = jwt.decode(answer.json()["access"], options={"verify_signature": False})
+    assert claims["user_id"] == claims["sub"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -474,38 +453,28 @@ class ByAction(ViewSet):
         return Response()
 
 
-ORDERS = f"{__name__}.orders"
+ORDERS, BY_ATTRIBUTE, BY_ACTION = (f"{__name__}.{name}" for name in ("orders", "ByAttribute", "ByAction"))
 
 
-@pytest.mark.parametrize(
-    ("found", "named"),
-    [
-        (view([JWTAuthentication]), ORDERS),
-        (view([Own]), ORDERS),
-        (view([JWTStatelessUserAuthentication]), ORDERS),
-        (view([Own, TokenAuthentication]), ORDERS),
-        (ByAttribute.as_view(), f"{__name__}.ByAttribute"),
-        (ByAction.as_view({"get": "list_all"}, **ByAction.list_all.kwargs), f"{__name__}.ByAction"),
-        (never_cache(ByAttribute.as_view()), f"{__name__}.ByAttribute"),
-        (ByAttribute.as_view(authentication_classes=[TokenAuthentication, Own]), None),
-        (view([TokenAuthentication, JWTAuthentication]), None),
-        (view([TokenAuthentication]), None),
-        (view([SessionAuthentication]), None),
-    ],
-    ids=[
-        "simplejwt's class",
-        "a subclass of it",
-        "simplejwt's stateless class",
-        "a subclass of it before ours",
-        "an attribute of a class",
-        "an action of a view set",
-        "a view that is wrapped",
-        "an attribute that the URL replaces",
-        "ours before simplejwt's",
-        "our class",
-        "a class that reads no header",
-    ],
-)
+VIEWS = {
+    "simplejwt's class": (view([JWTAuthentication]), ORDERS),
+    "a subclass of it": (view([Own]), ORDERS),
+    "simplejwt's stateless class": (view([JWTStatelessUserAuthentication]), ORDERS),
+    "a subclass of it before ours": (view([Own, TokenAuthentication]), ORDERS),
+    "an attribute of a class": (ByAttribute.as_view(), BY_ATTRIBUTE),
+    "an action of a view set": (ByAction.as_view({"get": "list_all"}, **ByAction.list_all.kwargs), BY_ACTION),
+    "a view that is wrapped": (never_cache(ByAttribute.as_view()), BY_ATTRIBUTE),
+    "an attribute that a URL replaces": (
+        ByAttribute.as_view(authentication_classes=[TokenAuthentication, Own]),
+        None,
+    ),
+    "ours before simplejwt's": (view([TokenAuthentication, JWTAuthentication]), None),
+    "our class": (view([TokenAuthentication]), None),
+    "a class that reads no header": (view([SessionAuthentication]), None),
+}
+
+
+@pytest.mark.parametrize(("found", "named"), VIEWS.values(), ids=VIEWS)
 def test_a_view_that_refuses_our_tokens_is_named(found, named, settings, theirs):
     """The check says what happens: the view answers our access token 401 if it is named, and only then."""
     project = ModuleType("urls_of_a_project")

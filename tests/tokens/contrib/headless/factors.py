@@ -91,15 +91,13 @@ def by_passkey(browser: Client, user: Any, device: SoftwareAuthenticator) -> Any
 
 
 def test_a_password_is_one_factor(browser, user):
-    assert password(browser, user).status_code == 302
-    assert said(browser) == (["pwd"], "aal1")
+    assert (password(browser, user).status_code, said(browser)) == (302, (["pwd"], "aal1"))
 
 
 def test_a_password_opens_nothing_before_the_second_factor_and_then_both_are_said(browser, user, totp):
     assert password(browser, user)["Location"].endswith("/2fa/authenticate/")
     assert not RefreshToken.objects.exists()
-    assert factor(browser, code()).status_code == 302
-    assert said(browser) == (["pwd", "otp", "mfa"], "aal2")
+    assert (factor(browser, code()).status_code, said(browser)) == (302, (["pwd", "otp", "mfa"], "aal2"))
 
 
 def test_each_factor_has_its_own_time(browser, user, totp):
@@ -116,8 +114,7 @@ def test_each_factor_has_its_own_time(browser, user, totp):
 def test_a_recovery_code_is_a_second_factor(browser, user, totp):
     given = RecoveryCodes.activate(user).get_unused_codes()[0]
     password(browser, user)
-    assert factor(browser, given).status_code == 302
-    assert said(browser) == (["pwd", "otp", "mfa"], "aal2")
+    assert (factor(browser, given).status_code, said(browser)) == (302, (["pwd", "otp", "mfa"], "aal2"))
 
 
 @pytest.mark.parametrize(("synced", "more"), [(False, []), (True, ["swk"])], ids=["of the device", "synced"])
@@ -131,15 +128,13 @@ def test_a_passkey_is_two_factors(browser, user, synced, more):
 
 def test_a_code_by_mail_is_none(browser, user):
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-    assert code_by_mail(browser, user).status_code == 302
-    assert said(browser) == NONE
+    assert (code_by_mail(browser, user).status_code, said(browser)) == (302, NONE)
 
 
 def test_a_social_sign_in_is_none(browser):
     began = browser.post("/accounts/dummy/login/")
     fields = {"id": "7", "email": "person@example.org", "email_verified": "on"}
-    assert browser.post(began["Location"], fields).status_code == 302
-    assert said(browser) == NONE
+    assert (browser.post(began["Location"], fields).status_code, said(browser)) == (302, NONE)
 
 
 @pytest.mark.parametrize("has_tried_before", [False, True], ids=["once", "after an attempt by the password"])
@@ -150,8 +145,7 @@ def test_a_code_by_mail_and_a_code_of_an_app_are_one_factor(browser, user, totp,
         with time_machine.travel(timezone.now() - timedelta(hours=1)):
             password(browser, user)
     assert code_by_mail(browser, user)["Location"].endswith("/2fa/authenticate/")
-    assert factor(browser, code()).status_code == 302
-    assert said(browser) == (["otp"], "aal1")
+    assert (factor(browser, code()).status_code, said(browser)) == (302, (["otp"], "aal1"))
 
 
 def test_a_step_of_another_person_does_not_count(user):
@@ -168,12 +162,11 @@ def test_our_own_entry_point_says_what_it_has_checked(browser, user, totp):
     assert said(browser) == (["pwd"], "aal1")
 
 
-def test_an_app_client_says_it_too(user, totp):
-    app = Client()
-    began = post(app, "/_allauth/app/v1/auth/login", {"email": user.email, "password": PASSWORD})
+def test_an_app_client_says_it_too(user, totp, client):
+    began = post(client, "/_allauth/app/v1/auth/login", {"email": user.email, "password": PASSWORD})
     assert began.status_code == 401
     token = {"X-Session-Token": began.json()["meta"]["session_token"]}
-    assert post(app, "/_allauth/app/v1/auth/2fa/authenticate", {"code": code()}, **token).status_code == 200
+    assert post(client, "/_allauth/app/v1/auth/2fa/authenticate", {"code": code()}, **token).status_code == 200
     assert [row.amr for row in RefreshToken.objects.all()] == [["pwd", "otp", "mfa"]]
 
 
@@ -196,8 +189,7 @@ class TestItsOwnReauthentication:
 
     def test_by_the_password_moves_the_time(self, signed_in_before):
         assert self.when() > 3000
-        answer = signed_in_before.post("/accounts/reauthenticate/", {"password": PASSWORD})
-        assert answer.status_code == 302
+        assert signed_in_before.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
         assert self.when() < 60
         assert said(signed_in_before) == (["pwd"], "aal1")
 

@@ -16,6 +16,7 @@ from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
 
+from tests.accounts.steps import sign_in_by_form
 from tests.browsers import FIREFOX
 from tests.docs.blocks import block
 from tests.docs.code import settings_of
@@ -32,7 +33,6 @@ from tests.tokens.contrib.headless.factors import (
     registered,
     totp,
 )
-from tests.tokens.web.impersonation import by_page
 from tests.tokens.web.steps import answer, begin, said
 from tests.tokens.web_steps import who
 from tokens import sessions
@@ -66,15 +66,14 @@ def by_admin(browser: Client, user: Any) -> Any:
 
 
 each_entry_point = pytest.mark.parametrize(
-    "enter", [begin, by_page, by_admin], ids=["the API", "the page", "the admin"]
+    "enter", [begin, sign_in_by_form, by_admin], ids=["the API", "the page", "the admin"]
 )
 
 
 @each_entry_point
 def test_no_entry_point_walks_round_the_second_factor(browser, user, totp, enter):
     assert enter(browser, user).status_code in {401, 302}
-    assert not RefreshToken.objects.exists()
-    assert who(browser) is None
+    assert (RefreshToken.objects.exists(), who(browser)) == (False, None)
     response = answer(browser, code())
     assert response.status_code == 200, response.content
     assert said(browser) == BOTH
@@ -91,8 +90,7 @@ def test_a_page_asks_for_the_code(browser, user, totp):
     where = by_admin(browser, user)["Location"]
     assert where == "/sign-in/factor"
     assert "Code of an app" in browser.get(where).text
-    assert browser.post(where, {"method": "totp", "answer": code()}).status_code == 302
-    assert said(browser) == BOTH
+    assert (browser.post(where, {"method": "totp", "answer": code()}).status_code, said(browser)) == (302, BOTH)
 
 
 def test_a_code_works_once(browser, user, totp):
@@ -122,15 +120,13 @@ def test_anything_else_is_wrong(user, totp, kind):
 
 def test_the_packages_own_flow_opens_a_session_with_both(browser, user, totp):
     password(browser, user)
-    assert factor(browser, code()).status_code == 302
-    assert said(browser) == BOTH
+    assert (factor(browser, code()).status_code, said(browser)) == (302, BOTH)
 
 
 def test_its_passkey_needs_nothing_else(browser, user):
     device = SoftwareAuthenticator()
     registered(user, device)
-    assert by_passkey(browser, user, device).status_code == 302
-    assert said(browser)[1] == "aal2"
+    assert (by_passkey(browser, user, device).status_code, said(browser)[1]) == (302, "aal2")
 
 
 def test_a_password_is_not_enough_where_there_is_a_passkey(browser, user):
@@ -148,8 +144,7 @@ def test_a_browser_that_the_package_trusts_is_not_asked(browser, user, totp, set
     trust.trust_browser(browser.get("/").wsgi_request, user, response)
     name = app_settings.TRUST_COOKIE_NAME
     browser.cookies[name] = response.cookies[name].value
-    assert begin(browser, user).status_code == 200
-    assert begin(Client(), user).status_code == 401
+    assert (begin(browser, user).status_code, begin(Client(), user).status_code) == (200, 401)
 
 
 def test_without_a_policy_the_check_says_what_can_be_walked_round(settings):
@@ -179,16 +174,14 @@ class TestConfirmation:
         assert said(browser) == (["pwd"], "aal1")
 
     def test_the_packages_own_pages_say_so_too(self, browser, user):
-        assert password(browser, user).status_code == 302
-        assert not RefreshToken.objects.exists()
+        assert (password(browser, user).status_code, RefreshToken.objects.exists()) == (302, False)
         EmailAddress.objects.filter(user=user).update(verified=True)
         password(browser, user)
         assert said(browser) == (["pwd"], "aal1")
 
     def test_a_code_by_mail_confirms(self, browser, user):
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-        assert code_by_mail(browser, user).status_code == 302
-        assert said(browser) == ([], None)
+        assert (code_by_mail(browser, user).status_code, said(browser)) == (302, ([], None))
 
 
 @pytest.mark.parametrize("name", ["authenticator_removed", "authenticator_reset"])

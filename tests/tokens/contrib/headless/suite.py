@@ -56,8 +56,7 @@ class TestAnAppClient:
     def test_changes_the_account_of_its_token_only(self, signed_in, user):
         other = UserFactory()
         fields = {"current_password": PASSWORD, "new_password": "a new password, long enough"}
-        answer = post(signed_in, f"{APP}account/password/change", fields, **token_of(other))
-        assert answer.status_code == 200
+        assert post(signed_in, f"{APP}account/password/change", fields, **token_of(other)).status_code == 200
         for person, is_changed in ((user, False), (other, True)):
             person.refresh_from_db()
             assert person.check_password("a new password, long enough") is is_changed
@@ -69,8 +68,7 @@ class TestAnAppClient:
 
 
 def test_a_browser_acts_as_the_user_of_the_cookies(signed_in, user):
-    assert actor(signed_in, BROWSER) == str(user.pk)
-    assert actor(Client(), BROWSER) is None
+    assert (actor(signed_in, BROWSER), actor(Client(), BROWSER)) == (str(user.pk), None)
 
 
 def test_signing_out_the_other_sessions_ends_ours(user, django_capture_on_commit_callbacks):

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core import mail
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
@@ -25,6 +24,7 @@ from oauth2_provider.models import (
 
 from accounts.links import Purpose
 from accounts.service import alarm
+from tests.accounts.steps import reset_password as reset_by_link
 from tests.browsers import login, post
 from tests.factories import PASSWORD, UserFactory, link_token
 from tests.tokens.service.threads import in_thread, wait_until_blocked
@@ -46,14 +46,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 @pytest.fixture
 def application(db: None) -> Any:
     """A confidential client with the code grant. Without a client nothing could be granted."""
-    return get_application_model().objects.create(
-        client_id="client",
-        client_secret=SECRET,
-        client_type="confidential",
-        authorization_grant_type="authorization-code",
-        redirect_uris=CALLBACK,
-        skip_authorization=True,
-    )
+    client = {"client_id": "client", "client_secret": SECRET, "client_type": "confidential"}
+    grant = {"authorization_grant_type": "authorization-code", "redirect_uris": CALLBACK, "skip_authorization": True}
+    return get_application_model().objects.create(**client, **grant)
 
 
 def code_for(browser: Client) -> str:
@@ -100,23 +95,6 @@ def sign_out(browser: Client, user: Any) -> None:
     assert post(browser, "/api/auth/logout").status_code == 204
 
 
-def sign_out_on_a_page(browser: Client, user: Any) -> None:
-    assert browser.post("/sign-out").status_code in {200, 302}
-
-
-def revoke_by_command(browser: Client, user: Any) -> None:
-    call_command("revoke_sessions", "--user", user.email, "--no-input")
-
-
-def end_elsewhere(browser: Client, user: Any) -> None:
-    elsewhere = signed_in_as(user)
-    assert elsewhere.delete("/api/auth/sessions").status_code == 204
-
-
-def reuse(browser: Client, user: Any) -> None:
-    revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.REUSE)
-
-
 def deactivate(browser: Client, user: Any) -> None:
     get_user_model().objects.filter(pk=user.pk).update(is_active=False)
     user.is_active = False
@@ -130,35 +108,28 @@ def change_password(browser: Client, user: Any) -> None:
 
 
 def reset_password(browser: Client, user: Any) -> None:
-    assert post(Client(), "/api/auth/password/reset", {"email": user.email}).status_code in {200, 202}
-    [found] = [word for word in mail.outbox[-1].body.split() if "token=" in word]
-    [text] = parse_qs(urlsplit(found).query)["token"]
-    fields = {"token": text, "password": "a new password, long enough"}
-    response = post(Client(), "/api/auth/password/reset/confirm", fields)
-    assert response.status_code in {200, 204}, response.content
+    user.refresh_from_db()
+    response = reset_by_link(Client(), link_token(Purpose.PASSWORD_RESET, user))
+    assert response.status_code == 204, response.content
 
 
 def raise_alarm(browser: Client, user: Any) -> None:
-    request = browser.get("/probe/public").wsgi_request
-    alarm.raise_alarm(request, link_token(Purpose.ALARM, user))
+    alarm.raise_alarm(browser.get("/probe/public").wsgi_request, link_token(Purpose.ALARM, user))
 
 
-WAYS: list[Callable[[Client, Any], None]] = [
-    sign_out,
-    sign_out_on_a_page,
-    revoke_by_command,
-    end_elsewhere,
-    reuse,
-    deactivate,
-    change_password,
-    reset_password,
-    raise_alarm,
-]
 OF_THE_USER = [deactivate, change_password, reset_password, raise_alarm]
+WAYS: dict[str, Callable[[Client, Any], Any]] = {
+    "a sign-out": sign_out,
+    "a sign-out on a page": lambda browser, user: browser.post("/sign-out"),
+    "a command": lambda browser, user: call_command("revoke_sessions", "--user", user.email, "--no-input"),
+    "the user in another browser": lambda browser, user: signed_in_as(user).delete("/api/auth/sessions"),
+    "a reuse": lambda browser, user: revoke(RefreshToken.objects.filter(user=user), RefreshToken.Reason.REUSE),
+    **{end.__name__: end for end in OF_THE_USER},
+}
 
 
 class TestTheEndOfTheSession:
-    @pytest.mark.parametrize("end", WAYS)
+    @pytest.mark.parametrize("end", WAYS.values(), ids=WAYS)
     def test_ends_codes_access_tokens_and_refresh_tokens(self, application, signed_in, user, end):
         tokens, code = granted(signed_in), code_for(signed_in)
         rotated = granted(signed_in)
@@ -181,11 +152,8 @@ class TestTheEndOfTheSession:
 
 
 @pytest.mark.parametrize("end", [sign_out, *OF_THE_USER])
-def test_what_was_granted_on_another_session_or_on_none_ends_with_a_new_password_and_the_alarm(
-    application, signed_in, user, end
-):
-    other = signed_in_as(user)
-    tokens, soon = granted(other), timezone.now() + timedelta(hours=1)
+def test_what_another_session_or_none_has_granted_ends_only_with_all_of_the_user(application, signed_in, user, end):
+    tokens, soon = granted(signed_in_as(user)), timezone.now() + timedelta(hours=1)
     get_access_token_model().objects.create(user=user, token="alone", application=application, expires=soon)
     end(signed_in, user)
     assert works(tokens) is works({"access_token": "alone"}) is (end not in OF_THE_USER)
@@ -208,15 +176,12 @@ def test_a_refresh_adds_no_row_that_says_on_which_session_something_was_granted(
     assert Granted.objects.count() == 1
 
 
-def test_no_token_is_granted_on_a_session_that_has_expired(application, clock, api, user):
-    login(api, user)
-    tokens, code = granted(api), code_for(api)
-    session = RefreshToken.objects.get()
-    clock.forward((session.ends_at - clock.now).total_seconds())
+def test_no_token_is_granted_on_a_session_that_has_expired(application, clock, signed_in):
+    tokens, code = granted(signed_in), code_for(signed_in)
+    clock.forward((RefreshToken.objects.get().ends_at - clock.now).total_seconds())
     assert not works(tokens)
     assert renew(tokens).status_code == 400
-    assert exchange(code).status_code == 400
-    assert not Granted.objects.exists()
+    assert (exchange(code).status_code, Granted.objects.exists()) == (400, False)
 
 
 def test_a_password_that_sql_has_changed_ends_it_too(application, signed_in, user):
@@ -231,21 +196,14 @@ def test_what_a_device_may_have_ends_with_the_session_of_who_allowed_it(applicat
     application.client_type = "public"
     application.save()
     # The endpoint that makes this row fails with the version of oauthlib that is installed.
-    device = get_device_grant_model().objects.create(
-        client_id="client",
-        device_code="a code of the device",
-        user_code="WXYZ",
-        scope="read",
-        expires=timezone.now() + timedelta(minutes=5),
-    )
+    codes = {"client_id": "client", "device_code": "a code of the device", "user_code": "WXYZ", "scope": "read"}
+    device = get_device_grant_model().objects.create(**codes, expires=timezone.now() + timedelta(minutes=5))
     signed_in.post("/o/device/", {"user_code": "WXYZ"})
     signed_in.post(f"/o/device-confirm/client/{device.user_code}", {"action": "accept"})
     device.refresh_from_db()
-    assert device.status == "authorized"
-    assert Granted.objects.get().what == Granted.DEVICE
+    assert (device.status, Granted.objects.get().what) == ("authorized", Granted.DEVICE)
     sign_out(signed_in, None)
-    assert not get_device_grant_model().objects.exists()
-    assert not Granted.objects.exists()
+    assert (get_device_grant_model().objects.exists(), Granted.objects.exists()) == (False, False)
 
 
 @pytest.mark.only_on("postgresql")

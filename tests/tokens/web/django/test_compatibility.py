@@ -15,24 +15,20 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.browsers import ACCESS, REFRESH, SESSION, AsyncBrowser, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
-from tests.tokens.service.statements import TABLE, statements
-from tests.tokens.web.compatibility_urls import Paused
+from tests.tokens.service.holders import change_password
+from tests.tokens.service.statements import TABLE, failing, statements
+from tests.tokens.web import compatibility_urls
 from tests.tokens.web.django.test_django_sign_in import copy_of
-from tests.tokens.web_steps import EXPIRED, database_down, is_unavailable, sign_in_before_us, who
+from tests.tokens.web_steps import EXPIRED, add_middleware, end_all_sessions, is_unavailable, sign_in_before_us, who
 from tokens.conf import BODY
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 from tokens.web import outgoing
 from tokens.web.lazy_user import session_of
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(compatibility_urls.__name__)]
 
-HERE = "tests.tokens.web.compatibility_urls"
-OURS = "tokens.middleware.TokenMiddleware"
+HERE = compatibility_urls.__name__
 
 
 @pytest.fixture
@@ -42,8 +38,12 @@ def browser(api: Client, engine: str) -> Client:
 
 
 def enter(client: Client, user: Any) -> None:
-    assert client.get(f"/probe/in/{user.pk}").status_code == 200
-    assert who(client) == str(user.pk)
+    assert (client.get(f"/probe/in/{user.pk}").status_code, who(client)) == (200, str(user.pk))
+
+
+def revoke_the_user(user: Any) -> None:
+    """Revoke all sessions of the user, also those that this server does not know yet."""
+    revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
 
 
 def reason() -> str:
@@ -58,8 +58,7 @@ class TestASignOut:
     )
     def test_by_flush_of_the_session(self, browser, user, sign_in, status):
         sign_in(browser, user)
-        assert browser.get(f"/probe/flush?status={status}").status_code == status
-        assert who(browser) is None
+        assert (browser.get(f"/probe/flush?status={status}").status_code, who(browser)) == (status, None)
         assert reason() == RefreshToken.Reason.SIGNED_OUT
 
     def test_is_not_a_write_to_a_session_that_never_had_the_sign_in(self, browser, user, settings):
@@ -71,37 +70,33 @@ class TestASignOut:
 
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_by_a_middleware_outside_of_ours(self, browser, user, settings, when, clock):
-        at = settings.MIDDLEWARE.index(OURS)
-        settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], f"{HERE}.signs_out", *settings.MIDDLEWARE[at:]]
+        add_middleware(settings, f"{HERE}.signs_out")
         enter(browser, user)
         browser.get("/probe/public", headers={"X-Sign-Out": when})
         clock.forward(2)
-        assert who(browser) is None
-        assert reason() == RefreshToken.Reason.SIGNED_OUT
+        assert (who(browser), reason()) == (None, RefreshToken.Reason.SIGNED_OUT)
 
     @pytest.mark.parametrize("sign_in", [enter, Client.force_login])
     def test_by_the_test_clients_own_logout(self, browser, user, sign_in):
         sign_in(browser, user)
         assert who(browser) == str(user.pk)
         browser.logout()
-        assert who(browser) is None
-        assert reason() == RefreshToken.Reason.SIGNED_OUT
+        assert (who(browser), reason()) == (None, RefreshToken.Reason.SIGNED_OUT)
 
 
-class TestAReceiverOfTheSignIn:
-    @pytest.mark.parametrize("mode", ["cookie", BODY])
-    def test_sees_the_user_on_the_request(self, browser, user, both_modes, mode):
-        seen: list[Any] = []
+@pytest.mark.parametrize("mode", ["cookie", BODY])
+def test_djangos_signal_of_a_sign_in_is_sent_once_with_a_request_that_has_the_user(browser, user, both_modes, mode):
+    seen: list[Any] = []
 
-        def receive(*, request: Any, user: Any, **kwargs: Any) -> None:
-            seen.append((request.user.pk, user.pk))
+    def receive(*, request: Any, user: Any, **kwargs: Any) -> None:
+        seen.append((request.user.pk, user.pk))
 
-        user_logged_in.connect(receive)
-        try:
-            login(browser, user, mode=mode)
-        finally:
-            user_logged_in.disconnect(receive)
-        assert seen == [(user.pk, user.pk)]
+    user_logged_in.connect(receive)
+    try:
+        login(browser, user, mode=mode)
+    finally:
+        user_logged_in.disconnect(receive)
+    assert seen == [(user.pk, user.pk)]
 
 
 class TestAuthenticate:
@@ -110,9 +105,7 @@ class TestAuthenticate:
         [{}, {"username": "somebody"}, {"password": "a password"}, {"username": "somebody", "otp": "123456"}],
         ids=["without any", "a name", "a password", "a name and a code"],
     )
-    def test_without_a_name_and_a_password_costs_nothing(
-        self, credentials, user, rf, throttled, django_assert_num_queries
-    ):
+    def test_without_a_name_and_a_password_costs_nothing(self, credentials, rf, throttled, django_assert_num_queries):
         throttled(sign_in_account="1/m", sign_in_network="1/m")
         with django_assert_num_queries(0):
             for _ in range(3):
@@ -177,16 +170,14 @@ class TestASignInOutsideOfTheMiddleware:
         for _ in range(3):
             assert {who(tab) for tab in tabs} == {str(user.pk)}
             clock.forward(EXPIRED)
-        row = RefreshToken.objects.get()
-        assert row.revoked_at is None
+        assert RefreshToken.objects.get().revoked_at is None
 
     def test_goes_on_after_a_new_key_of_the_session(self, api, user, clock):
         api.force_login(user)
         api.get("/probe/write/cycle")
         for _ in range(3):
             clock.forward(EXPIRED)
-            assert api.get("/probe/seen").json()["data"] == {"note": "cycle"}
-            assert who(api) == str(user.pk)
+            assert (api.get("/probe/seen").json()["data"], who(api)) == ({"note": "cycle"}, str(user.pk))
         assert RefreshToken.objects.get().generation > 1
 
     def test_can_be_refreshed_by_a_script_at_once(self, api, user, clock):
@@ -195,12 +186,10 @@ class TestASignInOutsideOfTheMiddleware:
         assert refresh(api).status_code == 200
         assert api.cookies[REFRESH].value
         clock.forward(EXPIRED)
-        assert refresh(api).status_code == 200
-        assert who(api) == str(user.pk)
+        assert (refresh(api).status_code, who(api)) == (200, str(user.pk))
 
     def test_proves_that_its_client_holds_the_session(self, api, clock):
-        staff = AdminFactory()
-        api.force_login(staff)
+        api.force_login(AdminFactory())
         assert api.get("/admin/").status_code == 200
         row = RefreshToken.objects.get()
         path = f"/admin/tokens/refreshtoken/user/{UserFactory().pk}/revoke/"
@@ -220,23 +209,22 @@ class TestASignInOutsideOfTheMiddleware:
         api.force_login(user)
         copy = copy_of(api)
         who(api)
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+        end_all_sessions()
         clock.forward(seconds)
         assert (who(api), who(copy)) == (None, None)
 
-    def test_of_another_person_replaces_that_of_the_first(self, api, user, clock):
-        login(api, user)
+    def test_of_another_person_replaces_that_of_the_first(self, signed_in, clock):
         other = UserFactory()
-        api.force_login(other)
+        signed_in.force_login(other)
         for _ in range(3):
-            assert who(api) == str(other.pk)
+            assert who(signed_in) == str(other.pk)
             clock.forward(EXPIRED)
 
     def test_is_not_lost_with_the_write_of_a_parallel_request(self, user, signed_in_by_django):
         """It takes over the sign-in while the view of the other runs."""
         client = signed_in_by_django(user)
         other = copy_of(client)
-        Paused.meanwhile = lambda: who(other)
+        compatibility_urls.Paused.meanwhile = lambda: who(other)
         assert client.get("/probe/paused").status_code == 200
         assert client.get("/probe/seen").json()["data"] == {"note": "paused"}
 
@@ -245,7 +233,7 @@ class TestASignInOutsideOfTheMiddleware:
         client = signed_in_by_django(user)
         other = copy_of(client)
         found: list[int] = []
-        Paused.meanwhile = lambda: found.append(other.get(f"/probe/write/{how}").status_code)
+        compatibility_urls.Paused.meanwhile = lambda: found.append(other.get(f"/probe/write/{how}").status_code)
         assert client.get("/probe/slow").status_code == 200
         assert found == [200]
         assert other.get("/probe/seen").json()["data"] == {"note": how}
@@ -255,9 +243,7 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
     @pytest.fixture(autouse=True)
     def _middleware(self, settings: Any, in_a_table: None) -> None:
         """Lets a header name the session, as apps without cookies do. Otherwise nobody would read it."""
-        at = settings.MIDDLEWARE.index(OURS)
-        header = f"{HERE}.reads_session_from_header"
-        settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], header, *settings.MIDDLEWARE[at:]]
+        add_middleware(settings, f"{HERE}.reads_session_from_header")
 
     @pytest.fixture(params=[Client.force_login, enter, sign_in_before_us], ids=["force_login", "login()", "before us"])
     def key(self, request: pytest.FixtureRequest, clock: Any, user: Any) -> str:
@@ -275,26 +261,23 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
             assert self.user_by(another(), key) == str(user.pk)
         assert RefreshToken.objects.count() <= 1
 
-    def test_goes_on_while_it_is_used_and_is_listed_and_ends_when_it_is_not(self, user, another, clock):
-        client = Client()
+    def test_goes_on_while_it_is_used_and_is_listed_and_ends_when_it_is_not(self, user, another, clock, client):
         client.force_login(user)
         key = client.cookies[SESSION].value
         for seconds in (0, *[6 * 86400] * 2):
             clock.forward(seconds)
-            assert self.user_by(another(), key) == str(user.pk)
-            assert RefreshToken.objects.live().count() == 1
+            assert (self.user_by(another(), key), RefreshToken.objects.live().count()) == (str(user.pk), 1)
         RefreshToken.objects.update(idle_expires_at=clock.now)
         assert self.user_by(another(), key) is None
 
     @pytest.mark.parametrize("offered", ["off", "offer"])
-    def test_that_was_revoked_does_not_come_back_by_writing_to_it(self, offered, user, another, clock, settings):
+    def test_that_was_revoked_does_not_come_back_by_a_write(self, offered, user, another, clock, settings, client):
         settings.TOKENS = {**settings.TOKENS, "DEVICE_BOUND": offered}
-        client = Client()
         sign_in_before_us(client, user)
         key = client.cookies[SESSION].value
         assert self.user_by(another(), key) == str(user.pk)
         clock.forward(60)
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
+        revoke_the_user(user)
         clock.forward(5)
         for path in ("/probe/count", "/probe/seen"):
             assert another().get(path, headers={"X-Session": key}).status_code == 200
@@ -302,29 +285,25 @@ class TestASessionThatAnotherMiddlewarePutsOnTheRequest:
         assert self.user_by(another(), key) is None
 
     def test_is_not_served_to_others_by_a_cache(self, key, another):
-        answer = another().get("/probe/who", headers={"X-Session": key})
-        assert answer["Cache-Control"] == "private"
+        assert another().get("/probe/who", headers={"X-Session": key})["Cache-Control"] == "private"
 
     def test_decides_beside_the_cookies_of_another_person(self, key, user, api):
         login(api, UserFactory())
         assert self.user_by(api, key) == str(user.pk)
 
-    def test_does_not_without_a_sign_in(self, user, api):
-        login(api, user)
+    def test_does_not_without_a_sign_in(self, user, signed_in):
         empty = SessionStore()
         empty.create()
-        assert who(api) == str(user.pk)
-        assert api.get("/probe/who", headers={"X-Session": empty.session_key}).json()["pk"] == str(user.pk)
+        assert who(signed_in) == str(user.pk)
+        assert signed_in.get("/probe/who", headers={"X-Session": empty.session_key}).json()["pk"] == str(user.pk)
 
-    def test_signs_nobody_in_after_a_revocation(self, key, user, another, clock):
+    ENDS = {"a revocation": revoke_the_user, "a change of the password": change_password}
+
+    @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+    def test_signs_nobody_in_after(self, end, key, user, another, clock):
         clock.forward(60)
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF, user=user)
+        end(user)
         clock.forward(1)
-        assert self.user_by(another(), key) is None
-
-    def test_signs_nobody_in_with_another_password(self, key, user, another):
-        user.set_password("quite another passphrase")
-        user.save()
         assert self.user_by(another(), key) is None
 
     def test_is_no_way_round_the_origin_check(self, key, another):
@@ -337,9 +316,8 @@ class TestACopyOfDjangosCookie:
     """A session in a cookie is opened in another way."""
 
     @pytest.mark.parametrize("how", ["signed out", "expired"])
-    def test_opens_no_session_after_the_row_of_an_ended_one_was_purged(self, how, user, clock, settings):
+    def test_opens_no_session_after_the_row_of_an_ended_one_was_purged(self, how, user, clock, settings, client):
         settings.SESSION_COOKIE_AGE = 90 * 86400
-        client = Client()
         client.force_login(user)
         assert who(client) == str(user.pk)
         copy = copy_of(client)
@@ -348,23 +326,20 @@ class TestACopyOfDjangosCookie:
             assert post(Client(), "/api/auth/logout", Authorization=f"Bearer {token}").status_code == 204
         clock.forward(46 * 86400)
         call_command("purge_tokens", verbosity=0)
-        assert who(copy) is None
-        assert not RefreshToken.objects.exists()
+        assert (who(copy), RefreshToken.objects.exists()) == (None, False)
 
     def test_that_other_hosts_see_too_stands_for_no_refresh_token(self, user, clock, settings):
         settings.SESSION_COOKIE_DOMAIN = ".testserver"
         Client().force_login(user)
         assert not RefreshToken.objects.exists()
 
-    def test_and_the_first_request_with_it_have_the_session_of_the_sign_in(self, user, clock):
+    def test_and_the_first_request_with_it_have_the_session_of_the_sign_in(self, user, clock, client):
         """Other packages find by the user which session they grant something on."""
-        client = Client()
         client.force_login(user)
         for seconds in (0, EXPIRED):
             clock.forward(seconds)
             client.cookies.pop(ACCESS, None)
-            answer = client.get("/probe/who")
-            assert session_of(answer.wsgi_request.user) == RefreshToken.objects.get().id
+            assert session_of(client.get("/probe/who").wsgi_request.user) == RefreshToken.objects.get().id
 
 
 class TestHowLongASignInLasts:
@@ -394,8 +369,7 @@ class TestHowLongASignInLasts:
         browser.get(f"/probe/in/{user.pk}")
         for _ in range(4):
             clock.forward(900)
-            assert browser.get("/probe/store/again").status_code == 200
-            assert who(browser) == str(user.pk)
+            assert (browser.get("/probe/store/again").status_code, who(browser)) == (200, str(user.pk))
         clock.forward(1801)
         assert who(browser) is None
 
@@ -405,8 +379,7 @@ class TestHowLongASignInLasts:
         browser.get(f"/probe/in/{user.pk}")
         for _ in range(3):
             clock.forward(1190)
-            assert browser.get("/probe/store/again").status_code == 200
-            assert who(browser) == str(user.pk)
+            assert (browser.get("/probe/store/again").status_code, who(browser)) == (200, str(user.pk))
         clock.forward(60)
         assert who(browser) is None
 
@@ -464,7 +437,7 @@ class TestAVisitorWithASessionCookie:
     def test_does_not_find_the_data_of_a_session_that_has_ended(self, visitor, user, clock):
         enter(visitor, user)
         visitor.get("/probe/store/mine")
-        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
+        end_all_sessions()
         clock.forward(2)
         for name in (ACCESS, REFRESH):
             visitor.cookies.pop(name)
@@ -472,7 +445,7 @@ class TestAVisitorWithASessionCookie:
         assert visitor.get("/probe/seen").json()["data"] == {"count": 1}
 
     def test_gets_503_while_the_database_is_down_and_keeps_the_session(self, visitor):
-        with database_down():
+        with failing():
             assert is_unavailable(visitor.get("/probe/seen"))
             assert visitor.get("/probe/public").status_code == 200
         assert visitor.get("/probe/count").content == b"2"
@@ -482,9 +455,7 @@ class TestAVisitorWithASessionCookie:
 def test_a_user_of_the_web_server_is_signed_in(kind, user, settings, in_a_table):
     """By Django's RemoteUserMiddleware, which reads the session under ASGI without waiting for it."""
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
-    at = settings.MIDDLEWARE.index(OURS) + 1
-    remote = "django.contrib.auth.middleware.RemoteUserMiddleware"
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], remote, *settings.MIDDLEWARE[at:]]
+    add_middleware(settings, "django.contrib.auth.middleware.RemoteUserMiddleware", inside=True)
     client = kind()
     said = {"REMOTE_USER": user.email, "HTTP_REMOTE_USER": user.email}
     for _ in range(3):

@@ -8,7 +8,6 @@ from django.contrib.auth.tokens import default_token_generator
 from django.test import Client
 from django.utils.http import urlsafe_base64_encode
 
-from tests.browsers import ACCESS, REFRESH, login
 from tests.factories import PASSWORD
 from tests.tokens.web_steps import EXPIRED, signed_in_as, who
 from tokens.models import RefreshToken, SecurityEvent
@@ -36,12 +35,10 @@ def change_password(client: Client) -> Any:
 
 class TestDjangosViews:
     def test_the_login_view_opens_a_session_and_the_logout_view_ends_it(self, api, user):
-        assert sign_in_by_form(api, user).status_code == 302
-        assert who(api) == str(user.pk)
+        assert (sign_in_by_form(api, user).status_code, who(api)) == (302, str(user.pk))
         assert RefreshToken.objects.live().get().user == user
         api.post("/accounts/logout/")
-        assert who(api) is None
-        assert not RefreshToken.objects.live().exists()
+        assert (who(api), RefreshToken.objects.live().exists()) == (None, False)
 
     def test_the_password_change_view_keeps_this_session_and_ends_the_others(self, api, user, clock):
         sign_in_by_form(api, user)
@@ -59,15 +56,14 @@ class TestDjangosViews:
             assert (event.user, event.session_id) == (user, RefreshToken.objects.get().id)
             api.get("/probe/who")
 
-    def test_the_password_reset_view_ends_sessions_at_their_next_refresh(self, api, another, user, clock):
-        login(api, user)
+    def test_the_password_reset_view_ends_sessions_at_the_next_refresh(self, signed_in, another, user, clock):
         user.refresh_from_db()
         uid, token = urlsafe_base64_encode(str(user.pk).encode()), default_token_generator.make_token(user)
         browser = another()
         page = browser.get(f"/accounts/reset/{uid}/{token}/", follow=True).request["PATH_INFO"]
         assert browser.post(page, {"new_password1": NEW, "new_password2": NEW}).status_code == 302
         clock.forward(EXPIRED)
-        assert who(api) is None
+        assert who(signed_in) is None
         assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.PASSWORD_CHANGED
         assert sign_in_by_form(browser, user, NEW).status_code == 302
 
@@ -75,20 +71,10 @@ class TestDjangosViews:
 class TestASignInOutsideTheMiddleware:
     """`force_login` of Django's test client writes only Django's session."""
 
-    def test_the_next_request_turns_it_into_cookies(self, api, user):
-        api.force_login(user)
-        response = api.get("/probe/who")
-        assert response.json()["pk"] == str(user.pk)
-        assert {ACCESS, REFRESH} <= set(response.cookies)
-        assert who(api) == str(user.pk)
-        assert RefreshToken.objects.count() == 1
-
-    def test_it_opens_another_session_if_the_same_user_is_signed_in(self, api, user):
-        login(api, user)
-        del api.cookies[django_settings.SESSION_COOKIE_NAME]
-        api.force_login(user)
-        assert who(api) == str(user.pk)
-        assert RefreshToken.objects.count() == 2
+    def test_it_opens_another_session_if_the_same_user_is_signed_in(self, signed_in, user):
+        del signed_in.cookies[django_settings.SESSION_COOKIE_NAME]
+        signed_in.force_login(user)
+        assert (who(signed_in), RefreshToken.objects.count()) == (str(user.pk), 2)
 
     def test_it_can_follow_a_revocation(self, api, user, clock):
         for _ in range(2):

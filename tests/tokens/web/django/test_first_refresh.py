@@ -12,16 +12,13 @@ from django.test import Client
 
 from tests import parallel
 from tests.browsers import ACCESS, REFRESH, post, refresh
+from tests.tokens.web import compatibility_urls
 from tests.tokens.web.django.test_django_sign_in import copy_of
 from tests.tokens.web_steps import EXPIRED, NAVIGATION, signed_in_as, who
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.revocation import revoke_all
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.at_length_on("sqlite"),
-    pytest.mark.urls("tests.tokens.web.compatibility_urls"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls(compatibility_urls.__name__)]
 
 HOURS = 6 * 3600
 """So long a session without "remember me" goes on without a refresh."""
@@ -120,8 +117,7 @@ class TestACopy:
         copy = copy_of(at_once)
         assert who(copy)
         use(copy, clock)
-        assert who(at_once) is None
-        assert ending() == Reason.REUSE
+        assert (who(at_once), ending()) == (None, Reason.REUSE)
         assert SecurityEvent.objects.filter(kind=Kind.REUSE_DETECTED).count() == 1
         clock.forward(2)
         assert who(copy) is None
@@ -131,15 +127,13 @@ class TestACopy:
         for _ in "12":
             assert who(copy)
             clock.forward(EXPIRED)
-        assert who(at_once) is None
-        assert ending() == Reason.REUSE
+        assert (who(at_once), ending()) == (None, Reason.REUSE)
 
     def test_that_comes_after_the_owner_ends_the_session(self, at_once, clock):
         copy = copy_of(at_once)
         assert who(at_once)
         use(at_once, clock)
-        assert who(copy) is None
-        assert ending() == Reason.REUSE
+        assert (who(copy), ending()) == (None, Reason.REUSE)
 
     def test_that_comes_before_the_owner_has_used_anything_is_found_later(self, at_once, clock):
         copy = copy_of(at_once)
@@ -159,9 +153,7 @@ class TestACopy:
         assert who(at_once)
         use(at_once, clock)
         copy.cookies[REFRESH] = "latchkey_rt_made_up"
-        assert who(copy) is None
-        assert who(at_once) == str(user.pk)
-        assert ending() == ""
+        assert (who(copy), who(at_once), ending()) == (None, str(user.pk), "")
 
 
 class TestInModeScoped:
@@ -206,10 +198,8 @@ class TestInModeScoped:
         copy = copy_of(at_once)
         assert who(copy)
         use(copy, clock)
-        assert who(at_once) is None
-        assert ending() == ""
-        assert refresh(at_once).status_code == 401
-        assert ending() == Reason.REUSE
+        assert (who(at_once), ending()) == (None, "")
+        assert (refresh(at_once).status_code, ending()) == (401, Reason.REUSE)
 
 
 class TestWhereABrowserMaySendDjangosCookieAlone:
@@ -228,22 +218,19 @@ class TestWhereABrowserMaySendDjangosCookieAlone:
     @pytest.mark.parametrize("samesite", ["None", False], ids=["sent everywhere", "left out"])
     def test_in_a_frame_on_another_site_nothing_ends(self, newer, settings, samesite):
         settings.SESSION_COOKIE_SAMESITE = samesite
-        assert who(newer) is None
-        assert ending() == ""
+        assert (who(newer), ending()) == (None, "")
 
     @pytest.mark.parametrize("headers", [{}, NAVIGATION], ids=["a fetch", "a navigation"])
     def test_with_a_request_of_another_site_nothing_ends(self, newer, headers):
         response = newer.get("/probe/who", headers={**headers, "Sec-Fetch-Site": "cross-site"})
-        assert response.json()["pk"] is None
-        assert ending() == ""
+        assert (response.json()["pk"], ending()) == (None, "")
 
     def test_a_page_of_another_site_uses_up_one_recovery(self, at_once, user, clock):
         for _ in range(5):
             lose(at_once, lambda tab: tab.get("/", headers={**NAVIGATION, "Sec-Fetch-Site": "cross-site"}))
             lose(at_once, lambda tab: tab.get("/probe/who", headers={**NAVIGATION, "Sec-Fetch-Site": "cross-site"}))
             clock.forward(31)
-        assert RefreshToken.objects.get().recovered == 1
-        assert who(at_once) == str(user.pk)
+        assert (RefreshToken.objects.get().recovered, who(at_once)) == (1, str(user.pk))
 
     def test_a_form_of_another_site_refreshes_nothing(self, at_once):
         at_once.post("/api/auth/refresh", headers={"Sec-Fetch-Site": "cross-site"})
@@ -253,16 +240,13 @@ class TestWhereABrowserMaySendDjangosCookieAlone:
         settings.SESSION_COOKIE_DOMAIN = ".testserver"
         lose(browser)
         clock.forward(31)
-        assert who(browser) is None
-        assert ending() == ""
+        assert (who(browser), ending()) == (None, "")
 
     def test_of_a_session_that_was_bound_since_nothing_is_recorded(self, newer, clock):
         RefreshToken.objects.update(bound_at=clock.now)
         clock.forward(31)
         recorded = SecurityEvent.objects.count()
-        assert who(newer) is None
-        assert SecurityEvent.objects.count() == recorded
-        assert ending() == ""
+        assert (who(newer), SecurityEvent.objects.count(), ending()) == (None, recorded, "")
 
     def test_an_upload_that_took_long_ends_nothing(self, at_once, clock, settings):
         settings.TRUSTED_PROXIES, settings.TOKENS = ["127.0.0.1"], {"TRUST_REQUEST_TIME": True}
@@ -270,8 +254,7 @@ class TestWhereABrowserMaySendDjangosCookieAlone:
         assert who(tab)
         use(tab, clock)
         upload = {"X-Request-Time": f"{USED + 10}"}
-        assert at_once.get("/probe/who", headers=upload).json()["pk"] is None
-        assert ending() == ""
+        assert (at_once.get("/probe/who", headers=upload).json()["pk"], ending()) == (None, "")
 
 
 def test_of_a_sign_in_that_was_revoked_is_over_for_all(at_once, user, clock):
@@ -289,7 +272,6 @@ def test_is_repeated_once_for_parallel_requests(at_once, user, clock):
     lose(at_once)
     clock.forward(HOURS)
     tabs = [copy_of(at_once) for _ in range(8)]
-    found = parallel.at_once(*(partial(who, tab) for tab in tabs))
-    assert found == [str(user.pk)] * len(tabs)
+    assert parallel.at_once(*(partial(who, tab) for tab in tabs)) == [str(user.pk)] * len(tabs)
     row = RefreshToken.objects.get()
     assert (row.generation, row.recovered, row.revoked_reason) == (1, 1, "")

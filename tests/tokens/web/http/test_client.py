@@ -20,15 +20,8 @@ CASES: dict[str, tuple[list[str], str, str | None, str | None]] = {
         f"an invalid header: {ascii(header)[:40]}": (TRUSTED, PROXY, header, PROXY)
         for header in (
             *("garbage\r\nX: y", "", ",", "999.1.1.1", f"{CLIENT}\0", "١٢٧.0.0.1", f"[{CLIENT}]", f"{CLIENT}:", "[::1"),
-            *(
-                f"{CLIENT}:http",
-                f"{CLIENT}:4711:4711",
-                f"{CLIENT}:٤٧",
-                "[2001:db8::1]x",
-                "[[2001:db8::1]]",
-                "2001:db8::1]",
-            ),
-            *(f"{CLIENT}:123456", "[]", "[]:80", ":80", "[fe80::1%" + "x" * 100 + "]"),
+            *(f"{CLIENT}:http", f"{CLIENT}:4711:4711", f"{CLIENT}:٤٧", f"{CLIENT}:123456", "[]", "[]:80", ":80"),
+            *("[2001:db8::1]x", "[[2001:db8::1]]", "2001:db8::1]", "[fe80::1%" + "x" * 100 + "]"),
             *("10.0.0.1, 10.0.0.1", "'; DROP TABLE tokens_refreshtoken; --", f"{CLIENT}," * 10_000),
         )
     },

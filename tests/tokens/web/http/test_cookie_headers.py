@@ -11,15 +11,12 @@ from django.conf import settings as django_settings
 from django.test.client import AsyncClientHandler, AsyncRequestFactory, Client
 
 from tests.attacks.test_cookie_tossing import cookie_of
-from tests.browsers import ACCESS, REFRESH, login
+from tests.browsers import ACCESS, REFRESH
+from tests.tokens.web import django_session_urls
 from tests.tokens.web_steps import EXPIRED
 from tokens.web.requests import ASGIRequest
 
-pytestmark = [
-    pytest.mark.django_db,
-    pytest.mark.urls("tests.tokens.web.django_session_urls"),
-    pytest.mark.at_length_on("sqlite"),
-]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(django_session_urls.__name__), pytest.mark.at_length_on("sqlite")]
 
 SESSION = django_settings.SESSION_COOKIE_NAME
 
@@ -49,11 +46,10 @@ def test_are_read_as_one(clock, signed_in, user):
     assert {ACCESS, REFRESH} <= set(response.cookies)
 
 
-def test_djangos_session_is_read_from_them_too(api, user):
-    login(api, user)
-    api.get("/probe/store/mine")
-    for cookies in (split(api), split(api)[::-1]):
-        assert said(answer("/probe/seen", cookies)) == api.get("/probe/seen").json()
+def test_djangos_session_is_read_from_them_too(signed_in):
+    signed_in.get("/probe/store/mine")
+    for cookies in (split(signed_in), split(signed_in)[::-1]):
+        assert said(answer("/probe/seen", cookies)) == signed_in.get("/probe/seen").json()
 
 
 def test_a_comma_in_a_value_separates_nothing(signed_in, user):

@@ -36,22 +36,14 @@ class TestAUserWhoSignedInBefore:
             assert held == {REFRESH if new else OLD_REFRESH}
         assert RefreshToken.objects.get().revoked_reason == ""
 
-    def test_is_recognised_on_the_device_at_the_next_sign_in(self, clock, old_browser, user):
+    @pytest.mark.parametrize(("days", "devices"), [(399, 1), (400, 2)], ids=["before its end", "after its end"])
+    def test_is_recognised_at_the_next_sign_in_by_an_old_device_cookie(self, clock, old_browser, user, days, devices):
+        """No honest browser has the old cookie after its end."""
         del old_browser.cookies[OLD_REFRESH], old_browser.cookies[ACCESS]
-        clock.forward(399 * DAY)
+        clock.forward(days * DAY)
         login(old_browser, user)
-        assert Device.objects.count() == 1
-        assert old_browser.cookies[DEVICE].value
-        assert old_browser.cookies[OLD_DEVICE].value == ""
-
-    def test_is_not_recognised_when_no_honest_browser_has_the_old_device_cookie_any_more(
-        self, clock, old_browser, user
-    ):
-        del old_browser.cookies[OLD_REFRESH], old_browser.cookies[ACCESS]
-        clock.forward(400 * DAY)
-        login(old_browser, user)
-        assert Device.objects.count() == 2
+        assert Device.objects.count() == devices
+        assert [bool(old_browser.cookies[name].value) for name in (DEVICE, OLD_DEVICE)] == [True, False]
 
     def test_who_signs_out_keeps_no_token_under_either_name(self, old_browser):
-        answer = post(old_browser, "/api/auth/logout")
-        assert cleared(answer) >= {ACCESS, REFRESH, OLD_REFRESH}
+        assert cleared(post(old_browser, "/api/auth/logout")) >= {ACCESS, REFRESH, OLD_REFRESH}

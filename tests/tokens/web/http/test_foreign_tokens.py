@@ -135,8 +135,7 @@ class TestATokenThatIsNotOurs:
 def test_the_tokens_own_authentication_decides_also_beside_our_cookies(signed_in, user):
     holder = UserFactory(email="key-holder@example.org")
     for client in (Client(), signed_in):
-        answer = client.get("/probe/either", headers=bearer("nonsense"))
-        assert answer.json() == {"pk": str(holder.pk)}
+        assert client.get("/probe/either", headers=bearer("nonsense")).json() == {"pk": str(holder.pk)}
     assert signed_in.get("/probe/either").json() == {"pk": str(user.pk)}
     assert signed_in.get("/probe/either", headers=bearer("another")).status_code == 401
 
@@ -159,8 +158,7 @@ class TestATokenThatSaysItIsOurs:
         assert RefreshToken.objects.get().generation == 0
 
     def test_decides_alone_when_it_has_expired_or_its_session_has_ended(self, clock, signed_in, another, both_modes):
-        other = another()
-        token = login(other, UserFactory(), mode="body")["access_token"]
+        token = login(another(), UserFactory(), mode="body")["access_token"]
         revoke(RefreshToken.objects.filter(mode="body"), RefreshToken.Reason.ENDED_BY_STAFF)
         for seconds in (0, EXPIRED):
             clock.forward(seconds)

@@ -6,11 +6,11 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.core.management import call_command
-from django.test import Client
 
 from accounts.models import User
+from tests.accounts.steps import sign_in_by_form
 from tests.attacks.entry_points import INTROSPECTION, by_service
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, SESSION, login, post, refresh
+from tests.browsers import ACCESS, DEVICE, REFRESH, SESSION, login, post, refresh
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.api.steps import change_password_elsewhere
 from tests.tokens.service.holders import AnotherProcess, change_password, deactivate_in_sql
@@ -21,7 +21,6 @@ from tests.tokens.web.impersonation import (
     actor,
     by_function,
     by_hijack,
-    by_page,
     impersonations,
     owner,
     staff,
@@ -41,7 +40,7 @@ def seen_as(user: Any, actor: Any = None) -> dict[str, Any]:
     return {**who, "recent": actor is None, "hijacked": actor is not None}
 
 
-SIGN_INS = {"after a sign-in by the API": login, "after a sign-in by the page": by_page}
+SIGN_INS = {"after a sign-in by the API": login, "after a sign-in by the page": sign_in_by_form}
 
 
 @pytest.fixture(params=WAYS.values(), ids=WAYS)
@@ -52,15 +51,12 @@ def impersonator(request: pytest.FixtureRequest) -> Impersonator:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("sign_in", SIGN_INS.values(), ids=SIGN_INS)
-def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
-    impersonator, sign_in, staff, owner, clock, settings
-):
+def test_the_actor_is_named_everywhere_and_comes_back_as_before(impersonator, sign_in, staff, owner, clock):
     sign_in(impersonator.browser, staff)
     before = impersonator.claims
     clock.forward(100)
     assert impersonator.begin(owner).status_code in {200, 302}
-    assert impersonator.claims["sub"] == str(owner.pk)
-    assert impersonator.claims["act"] == {"sub": str(staff.pk)}
+    assert (impersonator.claims["sub"], impersonator.claims["act"]) == (str(owner.pk), {"sub": str(staff.pk)})
     assert not {"auth_time", "amr"} & impersonator.claims.keys()
     assert impersonator.whose() == seen_as(owner, staff)
     row = impersonations().get()
@@ -71,8 +67,7 @@ def test_the_actor_is_named_everywhere_and_comes_back_with_the_time_of_before(
 
     clock.forward(100)
     assert impersonator.release().status_code in {200, 302}
-    assert impersonator.claims["sub"] == str(staff.pk)
-    assert impersonator.claims["auth_time"] == before["auth_time"]
+    assert (impersonator.claims["sub"], impersonator.claims["auth_time"]) == (str(staff.pk), before["auth_time"])
     assert "act" not in impersonator.claims
     assert impersonator.whose() == seen_as(staff)
     clock.forward(700)
@@ -96,8 +91,7 @@ def test_it_survives_refreshes_and_ends_after_an_hour(actor, staff, owner, clock
         assert actor.claims["act"] == {"sub": str(staff.pk)}
     assert RefreshToken.objects.live().filter(user=staff, actor=None).exists()
     clock.forward(101)
-    assert refresh(browser).status_code == 401
-    assert browser.get("/api/auth/me").status_code == 401
+    assert (refresh(browser).status_code, browser.get("/api/auth/me").status_code) == (401, 401)
 
 
 def test_its_cookies_end_with_the_browser(actor):
@@ -114,14 +108,11 @@ def test_the_owner_sees_who_uses_the_account_and_ends_it(actor, staff, owner):
     assert page.count("/rename") == 1
     session_id = impersonations().get().id
     assert post(browser, f"/api/auth/sessions/{session_id}").status_code == 405
-    renamed = browser.patch(
-        f"/api/auth/sessions/{session_id}", {"device_name": "of the owner"}, content_type="application/json"
-    )
-    assert renamed.status_code == 403
-    assert not Device.objects.filter(name="of the owner").exists()
+    given = {"device_name": "of the owner"}
+    renamed = browser.patch(f"/api/auth/sessions/{session_id}", given, content_type="application/json")
+    assert (renamed.status_code, Device.objects.filter(name="of the owner").exists()) == (403, False)
     assert browser.delete(f"/api/auth/sessions/{session_id}").status_code == 204
-    assert refresh(actor.browser).status_code == 401
-    assert actor.whose()["user"] is None
+    assert (refresh(actor.browser).status_code, actor.whose()["user"]) == (401, None)
     assert SecurityEvent.objects.get(session_id=session_id, kind=Kind.REVOKED).actor is None
 
 
@@ -130,8 +121,7 @@ def test_the_admin_and_the_command_name_the_actor(actor, staff, owner, capsys):
     assert f"{owner.email} (used by {staff.email})" in capsys.readouterr().out
     browser = signed_in_as(staff)
     row = impersonations().get()
-    page = browser.get(f"/admin/tokens/refreshtoken/{row.id}/change/").content.decode()
-    assert staff.email in page
+    assert staff.email in browser.get(f"/admin/tokens/refreshtoken/{row.id}/change/").content.decode()
     page = browser.get("/admin/tokens/refreshtoken/").content.decode()
     assert f'<td class="field-actor nowrap">{staff.email}</td>' in page
 
@@ -155,8 +145,7 @@ def test_an_event_that_an_app_records_names_the_actor(actor, staff, owner):
 @pytest.mark.parametrize("path", ["/sign-out", "/api/auth/logout"])
 def test_whoever_signs_out_of_it_is_signed_out(actor, path):
     assert post(actor.browser, path).status_code in {204, 302}
-    assert not RefreshToken.objects.live().exists()
-    assert actor.whose()["user"] is None
+    assert (RefreshToken.objects.live().exists(), actor.whose()["user"]) == (False, None)
 
 
 ENDS = {
@@ -166,8 +155,6 @@ ENDS = {
     "gets a new password by a query": lambda user: User.objects.filter(pk=user.pk).update(password="!"),
     "changes the password": change_password_elsewhere,
 }
-
-
 ENDS_OF_THE_ACTOR = {
     **ENDS,
     "is revoked": lambda user: revoke(RefreshToken.objects.filter(user=user, actor=None), Reason.ENDED_BY_STAFF),
@@ -197,19 +184,17 @@ def test_it_ends_in_every_process_when_the_owner(actor, owner, end):
     assert refresh(actor.browser).status_code == 401
 
 
-def test_a_second_person_who_signs_in_in_the_same_browser_is_no_impersonation(actor, owner):
-    third = UserFactory()
-    login(actor.browser, third)
+@pytest.mark.parametrize(
+    ("make", "sign_in"),
+    [(lambda owner: UserFactory(), login), (lambda owner: owner, sign_in_by_form)],
+    ids=["a third person, by the API", "the owner, by the page"],
+)
+def test_a_sign_in_in_the_same_browser_is_no_impersonation(actor, owner, make, sign_in):
+    person = make(owner)
+    sign_in(actor.browser, person)
     assert "act" not in actor.claims
     assert actor.whose()["actor"] is None
-    assert [row.user for row in RefreshToken.objects.live()] == [third]
-
-
-def test_the_owner_who_signs_in_in_the_same_browser_is_no_impersonation(actor, owner):
-    by_page(actor.browser, owner)
-    assert "act" not in actor.claims
-    live = RefreshToken.objects.live()
-    assert [(row.user, row.actor) for row in live] == [(owner, None)]
+    assert [(row.user, row.actor) for row in RefreshToken.objects.live()] == [(person, None)]
 
 
 def test_it_does_not_find_what_views_have_stored_for_the_actor(staff, owner):
@@ -239,8 +224,7 @@ def test_it_takes_no_place_of_the_owners_sessions_and_supersedes_none(staff, own
 def test_a_release_at_the_limit_of_sessions_ends_no_other(actor, staff, another, settings):
     settings.TOKENS = {**settings.TOKENS, "MAX_SESSIONS": 2}
     login(another(), staff)
-    assert actor.release().status_code == 200
-    assert RefreshToken.objects.live().filter(user=staff).count() == 2
+    assert (actor.release().status_code, RefreshToken.objects.live().filter(user=staff).count()) == (200, 2)
 
 
 @pytest.mark.parametrize(
@@ -251,10 +235,8 @@ def test_a_release_at_the_limit_of_sessions_ends_no_other(actor, staff, another,
 def test_is_refused_for(db, make):
     support = UserFactory(is_staff=True)
     browser = signed_in_as(support)
-    target = make(support)
-    assert by_function(browser, target).status_code == 403
-    assert browser.get("/probe/whose").json()["user"] == str(support.pk)
-    assert not impersonations().exists()
+    assert by_function(browser, make(support)).status_code == 403
+    assert (browser.get("/probe/whose").json()["user"], impersonations().exists()) == (str(support.pk), False)
 
 
 def test_is_refused_within_an_impersonation(actor, owner):
@@ -262,27 +244,22 @@ def test_is_refused_within_an_impersonation(actor, owner):
     assert by_function(actor.browser, third).status_code == 403
     owner.is_superuser = True
     owner.save()
-    assert by_hijack(actor.browser, third).status_code == 403
-    assert actor.whose()["user"] == str(owner.pk)
+    assert (by_hijack(actor.browser, third).status_code, actor.whose()["user"]) == (403, str(owner.pk))
 
 
-def test_a_session_in_mode_body_begins_none(staff, owner, settings):
+def test_a_session_in_mode_body_begins_none(staff, owner, settings, api):
     settings.TOKENS = {**settings.TOKENS, "MODES": ["cookie", "body"]}
-    browser = Client(headers={"User-Agent": FIREFOX})
-    given = login(browser, staff, mode="body")
+    given = login(api, staff, mode="body")
     headers = {"Authorization": f"Bearer {given['access_token']}"}
-    browser.cookies[DEVICE] = given["device_token"]
-    assert browser.post(f"/probe/impersonate/{owner.email}", headers=headers).status_code == 403
+    api.cookies[DEVICE] = given["device_token"]
+    assert api.post(f"/probe/impersonate/{owner.email}", headers=headers).status_code == 403
     assert not impersonations().exists()
 
 
 def test_the_cookies_of_a_lost_impersonation_are_deleted(actor, owner):
-    browser = signed_in_as(owner)
-    browser.delete(f"/api/auth/sessions/{impersonations().get().id}")
-    response = actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
-    response = refresh(actor.browser)
-    assert response.status_code == 401
-    assert actor.browser.cookies[REFRESH].value == ""
+    signed_in_as(owner).delete(f"/api/auth/sessions/{impersonations().get().id}")
+    actor.browser.get("/", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+    assert (refresh(actor.browser).status_code, actor.browser.cookies[REFRESH].value) == (401, "")
 
 
 def test_the_actors_deletion_leaves_no_session_that_looks_like_the_owners_own(actor, staff, owner):
@@ -301,7 +278,6 @@ def test_deactivation_unheard_ends_it_at_its_refresh(actor, clock):
 @pytest.mark.django_db(transaction=True)
 def test_a_view_that_fails_after_the_release_leaves_the_actor_signed_in(actor, staff):
     actor.browser.raise_request_exception = False
-    assert actor.browser.post("/probe/release-and-fail").status_code == 500
-    assert actor.claims["sub"] == str(staff.pk)
+    assert (actor.browser.post("/probe/release-and-fail").status_code, actor.claims["sub"]) == (500, str(staff.pk))
     # Django does not save its session after an error of the server.
     assert (actor.whose()["user"], actor.whose()["django"]) in [(str(staff.pk), None), (str(staff.pk), str(staff.pk))]

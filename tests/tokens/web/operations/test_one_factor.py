@@ -70,14 +70,9 @@ def test_of_a_wrong_answer_opens_nothing_and_keeps_what_was_written(api, user):
     assert SecurityEvent.objects.filter(kind="sign_in_failed", user=user, reason="factor").count() == 1
 
 
-def test_of_nobody_opens_nothing(api):
-    assert api.get("/badge/nobody/right").status_code == 401
-    assert seen == []
-
-
-def test_of_a_user_who_is_not_active_is_not_verified(api, user):
+def test_of_nobody_and_of_a_user_who_is_not_active_is_not_verified(api, user):
     get_user_model().objects.filter(pk=user.pk).update(is_active=False)
-    assert api.get(f"/badge/{user.pk}/right").status_code == 401
+    assert [api.get(f"/badge/{key}/right").status_code for key in ("nobody", user.pk)] == [401, 401]
     assert seen == []
 
 
@@ -87,8 +82,7 @@ def test_asks_the_policy_which_may_refuse(api, user, settings):
     response = api.get(f"/badge/{user.pk}/right")
     assert (response.status_code, is_in(response)) == (403, False)
     assert b"Not today." in response.content
-    assert get_user_model().objects.count() == before + 1
-    assert not RefreshToken.objects.exists()
+    assert (get_user_model().objects.count(), RefreshToken.objects.exists()) == (before + 1, False)
 
 
 def test_asks_the_policy_which_may_want_more(api, user, settings):

@@ -103,8 +103,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 class TestTheNextStep:
     def test_is_named_by_the_answer_to_the_password(self, owner):
         response = begin(Client(), owner)
-        assert response.status_code == 401
-        assert response["Content-Type"] == "application/problem+json"
+        assert (response.status_code, response["Content-Type"]) == (401, "application/problem+json")
         assert response["Cache-Control"] == "private, no-store"
         found = response.json()
         assert (found["code"], found["offered"]) == ("factor_required", ["totp", "question"])
@@ -119,23 +118,20 @@ class TestTheNextStep:
         session = response.json()["session"]
         assert (session["amr"], session["acr"]) == (["pwd", "otp", "mfa"], "aal2")
         assert {ACCESS, REFRESH, DEVICE} <= response.cookies.keys()
-        assert browser.cookies[PENDING].value == ""
-        assert who(browser) == str(owner.pk)
+        assert (browser.cookies[PENDING].value, who(browser)) == ("", str(owner.pk))
         assert post(browser, "/api/auth/refresh").status_code == 200
 
-    def test_keeps_what_the_first_one_has_asked_for(self, owner):
-        browser = Client()
+    def test_keeps_what_the_first_one_has_asked_for(self, owner, client):
         given = {"mode": "body", "remember": True, "device_name": "my telephone"}
-        first = begin(browser, owner, **given)
+        first = begin(client, owner, **given)
         assert PENDING not in first.cookies
-        session = answer(browser, pending=first.json()["pending"]).json()
+        session = answer(client, pending=first.json()["pending"]).json()
         assert session["refresh_token"]
         assert session["session"]["device"]["name"] == "my telephone"
         row = RefreshToken.objects.get()
         assert (row.remember, row.mode) == (True, "body")
-        assert str(row.id) == str(
-            json.loads(pending.urlsafe_b64decode(first.json()["pending"].split(".")[0] + "=="))[0]
-        )
+        session_id, *_ = json.loads(pending.urlsafe_b64decode(first.json()["pending"].split(".")[0] + "=="))
+        assert str(row.id) == session_id
 
     def test_tells_what_a_factor_needs_before_it_can_be_answered(self, browser, clock, owner):
         begin(browser, owner)
@@ -143,37 +139,31 @@ class TestTheNextStep:
             response = post(browser, "/api/auth/factor", {"method": method})
             assert (response.status_code, response.json()) == (200, {"options": options})
         clock.forward(601)
-        ended = post(browser, "/api/auth/factor", {"method": "question"})
-        assert refusal(ended) == (401, "factor_refused")
+        assert refusal(post(browser, "/api/auth/factor", {"method": "question"})) == (401, "factor_refused")
 
     def test_under_asgi(self, owner):
         browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
         begin(browser, owner)
-        assert answer(browser).status_code == 200
-        assert who(browser) == str(owner.pk)
+        assert (answer(browser).status_code, who(browser)) == (200, str(owner.pk))
 
-    def test_may_not_be_the_last(self, owner, policy):
+    def test_may_not_be_the_last(self, owner, policy, api):
         policy(three_factors)
-        browser = Client(headers={"User-Agent": FIREFOX})
-        begin(browser, owner)
-        first = browser.cookies[PENDING].value
-        second = answer(browser)
+        begin(api, owner)
+        first = api.cookies[PENDING].value
+        second = answer(api)
         assert (second.status_code, second.json()["offered"]) == (401, ["question"])
-        assert browser.cookies[PENDING].value != first
+        assert api.cookies[PENDING].value != first
         assert not RefreshToken.objects.exists()
-        third = answer(browser, {"pet": "cat"}, "question")
+        third = answer(api, {"pet": "cat"}, "question")
         assert third.json()["session"]["amr"] == ["pwd", "otp", "kba", "mfa"]
-        browser.cookies[PENDING] = first
-        assert answer(browser).status_code == 401
-        assert RefreshToken.objects.count() == 1
+        api.cookies[PENDING] = first
+        assert (answer(api).status_code, RefreshToken.objects.count()) == (401, 1)
 
-    def test_may_be_refused_by_the_policy(self, owner, policy):
+    def test_may_be_refused_by_the_policy(self, owner, policy, client):
         policy(refuses_codes)
-        browser = Client()
-        begin(browser, owner)
-        response = answer(browser)
-        assert refusal(response) == (403, "sign_in_refused")
-        assert response.json()["detail"] == "No codes here."
+        begin(client, owner)
+        response = answer(client)
+        assert (refusal(response), response.json()["detail"]) == ((403, "sign_in_refused"), "No codes here.")
         assert not RefreshToken.objects.exists()
 
     def test_is_refused_at_once_to_an_account_without_a_factor(self, policy):
@@ -257,8 +247,7 @@ class TestItsEnd:
         fields = json.loads(pending.urlsafe_b64decode(body + "=="))
         fields[4] = {"pwd": 1, "otp": 1}
         browser.cookies[PENDING] = f"{pending.urlsafe_b64encode(json.dumps(fields).encode()).decode()}.{mac}"
-        assert answer(browser, ANOTHER).status_code == 401
-        assert answer(browser).status_code == 401
+        assert (answer(browser, ANOTHER).status_code, answer(browser).status_code) == (401, 401)
 
     def test_keeps_what_a_passkey_has_proved(self, browser, owner, policy):
         """``mfa`` of a passkey does not follow from its other methods."""
@@ -329,8 +318,7 @@ class TestGuesses:
 
     def test_that_are_wrong_are_events_of_the_owner(self, browser, owner):
         answer(browser, ANOTHER)
-        event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
-        assert str(event.user_id) == str(owner.pk)
+        assert str(SecurityEvent.objects.get(kind=SecurityEvent.Kind.SIGN_IN_FAILED).user_id) == str(owner.pk)
 
     def test_of_a_password_are_one_event_each(self, browser, policy, settings):
         policy(three_factors, SIGN_IN_POLICY=f"{HERE}.asks_for_the_password_again")

@@ -26,28 +26,24 @@ def test_the_cookies_are_new_and_last_as_long_as_after_the_sign_in(clock, api, u
     assert api.cookies[REFRESH].value != before
     assert refresh(api, before).status_code == 200  # A parallel tab has the token before.
     clock.forward(100)
-    assert refresh(api).status_code == 200
-    assert RefreshToken.objects.get().generation == 2
+    assert (refresh(api).status_code, RefreshToken.objects.get().generation) == (200, 2)
 
 
-def test_a_request_that_the_middleware_has_refreshed_does_not_rotate_once_more(clock, api, user):
-    login(api, user)
+def test_a_request_that_the_middleware_has_refreshed_does_not_rotate_once_more(clock, signed_in):
     clock.forward(700)
-    response = post(api, REAUTHENTICATE, GIVEN)
-    assert {ACCESS, REFRESH} <= set(response.cookies)
+    assert {ACCESS, REFRESH} <= set(post(signed_in, REAUTHENTICATE, GIVEN).cookies)
     assert RefreshToken.objects.get().generation == 1
     clock.forward(100)
-    assert refresh(api).status_code == 200
+    assert refresh(signed_in).status_code == 200
 
 
-def test_without_a_refresh_token_the_access_token_expires_with_the_one_before(clock, api, user):
+def test_without_a_refresh_token_the_access_token_expires_with_the_one_before(clock, signed_in):
     """Otherwise somebody with an access token and the password could use the session for as long as it lives."""
-    login(api, user)
-    del api.cookies[REFRESH]
-    expires_at = codec().loads(api.cookies[ACCESS].value, clock.now).expires_at
+    del signed_in.cookies[REFRESH]
+    expires_at = codec().loads(signed_in.cookies[ACCESS].value, clock.now).expires_at
     clock.forward(400)
-    assert post(api, REAUTHENTICATE, GIVEN).status_code == 200
-    assert codec().loads(api.cookies[ACCESS].value, clock.now).expires_at == expires_at
+    assert post(signed_in, REAUTHENTICATE, GIVEN).status_code == 200
+    assert codec().loads(signed_in.cookies[ACCESS].value, clock.now).expires_at == expires_at
 
 
 def test_in_strict_mode_neither(clock, api, user, settings):
@@ -62,8 +58,7 @@ def test_in_body_mode_the_new_tokens_are_in_the_body(clock, user, both_modes):
     given = login(Client(), user, mode="body")
     headers = bearer(given["access_token"])
     clock.forward(100)
-    sent = {**GIVEN, "refresh_token": given["refresh_token"]}
-    response = post(Client(), REAUTHENTICATE, sent, **headers)
+    response = post(Client(), REAUTHENTICATE, {**GIVEN, "refresh_token": given["refresh_token"]}, **headers)
     answer = response.json()
     assert not response.cookies
     assert answer["refresh_token"] != given["refresh_token"]
@@ -96,11 +91,10 @@ def test_a_wrong_password_decides_nothing_about_the_token(clock, api, user):
     assert RefreshToken.objects.values().get() == before
 
 
-def test_the_token_of_another_user_in_the_same_browser_decides_nothing(clock, api, user):
-    login(api, user)
+def test_the_token_of_another_user_in_the_same_browser_decides_nothing(clock, signed_in):
     stranger = signed_in_as(UserFactory())
     clock.forward(100)
-    api.cookies[REFRESH] = stranger.cookies[REFRESH].value
-    assert post(api, REAUTHENTICATE, GIVEN).status_code == 200
+    signed_in.cookies[REFRESH] = stranger.cookies[REFRESH].value
+    assert post(signed_in, REAUTHENTICATE, GIVEN).status_code == 200
     assert {row.generation for row in RefreshToken.objects.all()} == {0}
     assert post(stranger, LOGOUT).status_code == 204

@@ -7,17 +7,11 @@ from django.test import Client
 
 from tests.browsers import login, post, refresh
 from tests.factories import PASSWORD
+from tests.tokens.api.paths import REAUTHENTICATE
 from tests.tokens.api.steps import bearer, refusal
 from tests.tokens.service.holders import STILL_TIME
-from tests.tokens.web.operations.test_required_factors import (
-    AGAIN,
-    HAS_A_CODE,
-    NEW_CODE,
-    _nobody_has_a_code,
-    browser,
-    required,
-)
-from tests.tokens.web.steps import CODE, answer
+from tests.tokens.web.operations.test_required_factors import HAS_A_CODE, _nobody_has_a_code, browser, required
+from tests.tokens.web.steps import CODE, NEW_CODE, answer
 from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
@@ -30,9 +24,8 @@ class TestAPasswordGivenAgain:
     def test_leads_on_to_the_factor_and_the_session_goes_on(self, browser, user, required):
         required()
         before = RefreshToken.objects.get()
-        response = post(browser, AGAIN, {"password": PASSWORD})
-        assert refusal(response) == (401, "factor_required")
-        assert response.json()["offered"] == ["enrol_totp"]
+        response = post(browser, REAUTHENTICATE, {"password": PASSWORD})
+        assert (refusal(response), response.json()["offered"]) == ((401, "factor_required"), ["enrol_totp"])
         assert refusal(refresh(browser)) == (401, "session_idle")
         assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
         row = RefreshToken.objects.get()
@@ -44,25 +37,24 @@ class TestAPasswordGivenAgain:
         clock.forward(STILL_TIME)
         required()
         given = {"password": PASSWORD, "refresh_token": tokens["refresh_token"]}
-        response = post(Client(), AGAIN, given, **bearer(tokens["access_token"]))
+        response = post(Client(), REAUTHENTICATE, given, **bearer(tokens["access_token"]))
         assert refusal(response) == (401, "factor_required")
-        pending = response.json()["pending"]
-        assert answer(Client(), NEW_CODE, "enrol_totp", pending=pending).status_code == 200
+        assert answer(Client(), NEW_CODE, "enrol_totp", pending=response.json()["pending"]).status_code == 200
 
     def test_is_wrong_as_before(self, browser, required):
         required()
-        assert refusal(post(browser, AGAIN, {"password": "wrong"})) == (401, "invalid_credentials")
+        assert refusal(post(browser, REAUTHENTICATE, {"password": "wrong"})) == (401, "invalid_credentials")
 
     def test_and_a_factor_that_is_enough_lets_it_go_on(self, browser, user, required):
         HAS_A_CODE.add(user.pk)
         required()
-        assert post(browser, AGAIN, {"method": "totp", "answer": CODE}).status_code == 200
+        assert post(browser, REAUTHENTICATE, {"method": "totp", "answer": CODE}).status_code == 200
         assert refresh(browser).status_code == 200
 
     def test_leads_nowhere_if_the_session_has_ended(self, browser, user, required):
         required()
         revoke_all(RefreshToken.objects.filter(user=user), RefreshToken.Reason.ENDED_BY_USER, user=user)
-        assert refusal(post(browser, AGAIN, {"password": PASSWORD})) == (401, "session_ended")
+        assert refusal(post(browser, REAUTHENTICATE, {"password": PASSWORD})) == (401, "session_ended")
 
 
 @pytest.mark.urls("tests.tokens.web.step_up_urls")
@@ -105,21 +97,12 @@ def test_no_endpoint_says_that_it_has_ended(browser, required, settings):
     session_id = RefreshToken.objects.get().id
     given = dict.fromkeys(("password", "current_password", "new_password"), PASSWORD)  # It stays right for all of them.
     given |= {"email": "new@example.org", "device_name": "mine", "code": CODE}
-    for method, path in [
-        ("GET", "me"),
-        ("GET", "sessions"),
-        ("PATCH", f"sessions/{session_id}"),
-        ("POST", "service-token"),
-        ("POST", "reauthenticate"),
-        ("POST", "email/change"),
-        ("POST", "password/change"),
-        ("GET", "factors"),
-        ("POST", "factors/totp"),
-        ("POST", "factors/totp/confirm"),
-        ("POST", "factors/recovery-codes"),
-        ("POST", "factors/passkeys"),
-        ("DELETE", "me"),
-    ]:
+    requests = [
+        *["GET me", "GET sessions", f"PATCH sessions/{session_id}", "POST service-token", "POST reauthenticate"],
+        *["POST email/change", "POST password/change", "GET factors", "POST factors/totp", "POST factors/totp/confirm"],
+        *["POST factors/recovery-codes", "POST factors/passkeys", "DELETE me"],
+    ]
+    for method, path in map(str.split, requests):
         sent = {"content_type": "application/json", "headers": {"Sec-Fetch-Site": "same-origin"}}
         response = browser.generic(method, f"/api/auth/{path}", dumps(given), **sent)
         assert b"session_ended" not in response.content, (method, path)

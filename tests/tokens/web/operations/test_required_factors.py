@@ -8,12 +8,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, login, post, refresh
+from tests.accounts.steps import sign_in_by_form
+from tests.browsers import ACCESS, FIREFOX, REFRESH, SESSION, copy_of, login, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import refusal
 from tests.tokens.service.holders import STILL_TIME
 from tests.tokens.web import steps
-from tests.tokens.web.steps import CODE, answer, begin
+from tests.tokens.web.steps import CODE, NEW_CODE, answer, begin
 from tests.tokens.web_steps import NAVIGATION, signed_in_as, who
 from tokens.conf import token_settings
 from tokens.models import Device, RefreshToken, SecurityEvent
@@ -26,7 +27,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.
 
 HERE = __name__
 AGAIN, FACTOR = "/api/auth/reauthenticate", "/api/auth/factor"
-NEW_CODE = "new 123456"
 HAS_A_CODE: set[Any] = set()
 """The primary keys of the users who have a code."""
 LONG = 700
@@ -101,6 +101,14 @@ def browser(signed_in: Client, clock: Any) -> Client:
     return signed_in
 
 
+@pytest.fixture
+def asked(browser: Client, required: Any, clock: Any) -> Client:
+    """The browser when a factor is required and its access token has expired. A valid token would still let it in."""
+    required()
+    clock.forward(LONG)
+    return browser
+
+
 class TestASignIn:
     @pytest.mark.parametrize(
         ("whom", "kind", "given", "status"),
@@ -122,27 +130,23 @@ class TestASignIn:
             assert (response.json()["code"], response.json()["offered"]) == ("factor_required", ["enrol_totp"])
             assert not RefreshToken.objects.exists()
 
-    def test_by_a_factor_that_the_account_has(self, user, required):
+    def test_by_a_factor_that_the_account_has(self, user, required, client):
         required()
         HAS_A_CODE.add(user.pk)
-        client = Client()
         assert begin(client, user).json()["offered"] == ["totp"]
         response = answer(client)
-        assert response.status_code == 200
-        assert response.json()["session"]["amr"] == ["pwd", "otp", "mfa"]
+        assert (response.status_code, response.json()["session"]["amr"]) == (200, ["pwd", "otp", "mfa"])
         assert who(client) == str(user.pk)
 
-    def test_by_a_factor_that_is_set_up_in_the_next_step(self, user, required):
+    def test_by_a_factor_that_is_set_up_in_the_next_step(self, user, required, client):
         required()
-        client = Client()
         begin(client, user)
         assert post(client, FACTOR, {"method": "enrol_totp"}).json() == {"options": {"code": NEW_CODE}}
         assert answer(client, NEW_CODE, "enrol_totp").status_code == 200
         assert begin(Client(), user).json()["offered"] == ["totp"]
 
-    def test_is_not_let_in_by_what_users_know(self, user, required):
+    def test_is_not_let_in_by_what_users_know(self, user, required, client):
         required()
-        client = Client()
         begin(client, user)
         assert refusal(answer(client, CODE, "question")) == (401, "factor_refused")
         assert not RefreshToken.objects.exists()
@@ -152,16 +156,14 @@ class TestASignIn:
         required()
         assert begin(client, user).status_code == 401
         trust.begin(Device.objects.get(), user, clock.now)
-        assert begin(client, user).status_code == 200
-        assert begin(Client(), user).status_code == 401
+        assert (begin(client, user).status_code, begin(Client(), user).status_code) == (200, 401)
         clock.forward(30 * 86400)
         assert begin(client, user).status_code == 401
 
     def test_opens_nothing_if_the_function_fails(self, user, required):
         required(f"{HERE}.fails")
         client = Client(raise_request_exception=False)
-        assert begin(client, user).status_code == 500
-        assert not RefreshToken.objects.exists()
+        assert (begin(client, user).status_code, RefreshToken.objects.exists()) == (500, False)
 
     def test_without_a_way_to_set_one_up_is_refused(self, user, required, settings):
         required(FACTORS=["tokens.web.factors.Password", f"{HERE}.Code"])
@@ -180,11 +182,9 @@ class TestAnOpenSession:
         clock.forward(LONG)
         for _ in range(2):
             response = refresh(browser)
-            assert refusal(response) == (401, "session_idle")
-            assert response.json()["offered"] == []
+            assert (refusal(response), response.json()["offered"]) == ((401, "session_idle"), [])
             assert 'error="insufficient_user_authentication"' in response["WWW-Authenticate"]
-            assert not response.cookies
-            assert who(browser) is None
+            assert (len(response.cookies), who(browser)) == (0, None)
         row = RefreshToken.objects.get()
         assert row.state(row.since) == before.state(before.since)
         assert REFRESH in browser.cookies
@@ -202,9 +202,8 @@ class TestAnOpenSession:
         clock.forward(LONG)
         assert refusal(refresh(browser)) == (401, "session_idle")
 
-    def test_that_was_opened_by_a_factor_goes_on(self, user, required, clock):
+    def test_that_was_opened_by_a_factor_goes_on(self, user, required, clock, client):
         required()
-        client = Client()
         begin(client, user)
         answer(client, NEW_CODE, "enrol_totp")
         clock.forward(LONG)
@@ -212,70 +211,57 @@ class TestAnOpenSession:
         clock.forward(LONG)
         assert who(client) == str(user.pk)
 
-    def test_goes_on_by_a_factor_as_the_same(self, browser, user, required, clock):
+    def test_goes_on_by_a_factor_as_the_same(self, asked, user, clock):
         HAS_A_CODE.add(user.pk)
-        required()
         before = RefreshToken.objects.get()
-        clock.forward(LONG)
-        assert refresh(browser).json()["offered"] == ["totp"]
-        response = post(browser, AGAIN, {"method": "totp", "answer": CODE})
+        assert refresh(asked).json()["offered"] == ["totp"]
+        response = post(asked, AGAIN, {"method": "totp", "answer": CODE})
         assert response.status_code == 200, response.content
         assert {ACCESS, REFRESH} <= {*response.cookies}
         row = RefreshToken.objects.get()
         assert (row.id, row.generation, row.amr) == (before.id, before.generation + 1, ["pwd", "otp", "mfa"])
-        assert who(browser) == str(user.pk)
+        assert who(asked) == str(user.pk)
         clock.forward(LONG)
-        assert refresh(browser).status_code == 200
+        assert refresh(asked).status_code == 200
 
     @pytest.mark.parametrize("path", [AGAIN, "/api/auth/login"])
-    def test_goes_on_by_the_password_and_the_next_step(self, browser, user, required, clock, path):
-        required()
+    def test_goes_on_by_the_password_and_the_next_step(self, asked, user, path):
         before = RefreshToken.objects.get()
-        clock.forward(LONG)
         given = {"password": PASSWORD} if path == AGAIN else {"password": PASSWORD, "email": user.email}
-        response = post(browser, path, given)
-        assert refusal(response) == (401, "factor_required")
-        assert response.json()["offered"] == ["enrol_totp"]
-        assert who(browser) is None
-        assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
+        response = post(asked, path, given)
+        assert (refusal(response), response.json()["offered"]) == ((401, "factor_required"), ["enrol_totp"])
+        assert who(asked) is None
+        assert answer(asked, NEW_CODE, "enrol_totp").status_code == 200
         row = RefreshToken.objects.get()
         assert (row.id, row.generation, row.amr) == (before.id, before.generation + 1, ["pwd", "otp", "mfa"])
-        assert browser.cookies["__Host-pending"].value == ""
-        assert who(browser) == str(user.pk)
+        assert (asked.cookies["__Host-pending"].value, who(asked)) == ("", str(user.pk))
+        kinds = [event.kind for event in SecurityEvent.objects.filter(user=user).order_by("id")]
+        assert kinds == ["signed_in", "new_device", "reauthenticated"]
 
-    def test_is_left_for_a_new_one_if_the_sign_in_asks_for_another_kind(self, browser, user, required, clock):
-        required()
-        clock.forward(LONG)
-        begin(browser, user, remember=True)
-        assert answer(browser, NEW_CODE, "enrol_totp").status_code == 200
-        assert RefreshToken.objects.count() == 2
+    def test_is_left_for_a_new_one_if_the_sign_in_asks_for_another_kind(self, asked, user):
+        begin(asked, user, remember=True)
+        assert (answer(asked, NEW_CODE, "enrol_totp").status_code, RefreshToken.objects.count()) == (200, 2)
 
-    def test_goes_on_by_pages_and_leads_on(self, browser, user, required, clock):
-        required()
+    def test_goes_on_by_pages_and_leads_on(self, asked, user):
         before = RefreshToken.objects.get()
-        clock.forward(LONG)
-        response = browser.get("/devices", headers=NAVIGATION)
+        response = asked.get("/devices", headers=NAVIGATION)
         assert (response.status_code, response["Location"]) == (302, "/sign-in?next=/devices")
-        page = browser.get("/sign-in?next=/devices", headers=NAVIGATION).content.decode()
+        page = asked.get("/sign-in?next=/devices", headers=NAVIGATION).content.decode()
         assert user.email in page
         assert "not used for a while" not in page
-        given = {"username": user.email, "password": PASSWORD, "next": "/devices"}
-        response = browser.post("/sign-in", given)
+        response = sign_in_by_form(asked, user, next="/devices")
         assert (response.status_code, response["Location"]) == (302, "/sign-in/factor?next=%2Fdevices")
         given = {"method": "enrol_totp", "answer": NEW_CODE, "next": "/devices", "hint": "on"}
-        response = browser.post("/sign-in/factor", given)
+        response = asked.post("/sign-in/factor", given)
         assert (response.status_code, response["Location"]) == (302, "/password/change?next=%2Fdevices")
         assert RefreshToken.objects.get().id == before.id
-        assert browser.get("/devices", headers=NAVIGATION).status_code == 200
+        assert asked.get("/devices", headers=NAVIGATION).status_code == 200
 
-    def test_goes_on_and_its_device_is_spared_if_the_user_says_so(self, browser, user, required, clock):
+    def test_goes_on_and_its_device_is_spared_if_the_user_says_so(self, asked, user):
         HAS_A_CODE.add(user.pk)
-        required()
-        clock.forward(LONG)
-        assert begin(browser, user).json()["trust_device_for"] == 30 * 86400
-        assert answer(browser, trust_device=True).status_code == 200
-        assert RefreshToken.objects.count() == 1
-        assert begin(browser, user).status_code == 200
+        assert begin(asked, user).json()["trust_device_for"] == 30 * 86400
+        assert (answer(asked, trust_device=True).status_code, RefreshToken.objects.count()) == (200, 1)
+        assert begin(asked, user).status_code == 200
 
     def test_is_asked_although_a_response_of_a_moment_ago_was_lost(self, browser, user, required, clock):
         """Otherwise a repeated refresh would be answered, within the grace."""
@@ -300,23 +286,18 @@ class TestAnOpenSession:
         assert refusal(refresh(thief, first)) == (401, "session_ended")
         assert RefreshToken.objects.get().revoked_reason == RefreshToken.Reason.REUSE
 
-    def test_signs_nobody_in_by_the_token_or_a_factor_alone(self, browser, user, required, clock, another):
+    def test_signs_nobody_in_by_the_token_or_a_factor_alone(self, asked, user, another):
         HAS_A_CODE.add(user.pk)
-        required()
-        clock.forward(LONG)
-        thief, other = another(), another()
-        thief.cookies[REFRESH] = browser.cookies[REFRESH].value
+        thief, other = copy_of(asked, REFRESH), another()
         assert refusal(post(thief, AGAIN, {"method": "totp", "answer": "wrong"}))[0] == 401
         assert refusal(post(thief, AGAIN, {"method": "question", "answer": CODE})) == (401, "factor_required")
         assert refusal(post(other, AGAIN, {"method": "totp", "answer": CODE})) == (401, "not_authenticated")
         assert who(thief) is who(other) is None
 
-    def test_has_nothing_set_up_for_it_by_the_token_alone(self, browser, user, required, clock):
-        required()
-        clock.forward(LONG)
+    def test_has_nothing_set_up_for_it_by_the_token_alone(self, asked):
         for given in ({"method": "enrol_totp"}, {"method": "enrol_totp", "answer": NEW_CODE}):
-            assert refusal(post(browser, AGAIN, given)) == (401, "invalid_credentials")
-            assert refusal(post(browser, FACTOR, given)) == (401, "factor_refused")
+            assert refusal(post(asked, AGAIN, given)) == (401, "invalid_credentials")
+            assert refusal(post(asked, FACTOR, given)) == (401, "factor_refused")
         assert not HAS_A_CODE
 
     def test_that_is_idle_too_needs_what_reopens_it_and_the_factor(self, browser, user, required, clock):
@@ -331,27 +312,25 @@ class TestAnOpenSession:
         assert refusal(refresh(browser)) == (401, "session_idle")
         assert refusal(post(browser, AGAIN, {"method": "totp", "answer": CODE})) == (401, "invalid_credentials")
         assert refusal(post(browser, AGAIN, {"password": PASSWORD})) == (401, "factor_required")
-        assert answer(browser).status_code == 200
-        assert RefreshToken.objects.get().amr == ["pwd", "otp", "mfa"]
+        assert (answer(browser).status_code, RefreshToken.objects.get().amr) == (200, ["pwd", "otp", "mfa"])
 
-    def test_keeps_what_a_view_has_stored(self, user, required, clock, settings):
+    def test_keeps_what_a_view_has_stored(self, user, required, clock, settings, api):
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         settings.ROOT_URLCONF = "tests.tokens.web.django_session_urls"
-        client = Client(headers={"User-Agent": FIREFOX})
-        client.post("/sign-in", {"username": user.email, "password": PASSWORD})
-        client.get("/probe/store/cart")
+        sign_in_by_form(api, user)
+        api.get("/probe/store/cart")
         required()
         clock.forward(LONG)
-        key = client.cookies[SESSION].value
-        assert client.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
+        key = api.cookies[SESSION].value
+        assert api.get("/probe/seen").json() == {"user": None, "django": None, "data": {}}
         for path in ("/devices", "/sign-in"):
-            client.get(path, headers=NAVIGATION)
-        client.post("/sign-in", {"username": user.email, "password": PASSWORD})
-        assert client.cookies[SESSION].value == key
-        client.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE})
-        assert who(client) == str(user.pk)
+            api.get(path, headers=NAVIGATION)
+        sign_in_by_form(api, user)
+        assert api.cookies[SESSION].value == key
+        api.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE})
+        assert who(api) == str(user.pk)
         pk = str(user.pk)
-        assert client.get("/probe/seen").json() == {"user": pk, "django": pk, "data": {"note": "cart"}}
+        assert api.get("/probe/seen").json() == {"user": pk, "django": pk, "data": {"note": "cart"}}
 
     def test_is_shown_as_what_it_is(self, browser, user, required, another, admin_client):
         required(f"{HERE}.is_named_ada")
@@ -372,14 +351,13 @@ class TestAnOpenSession:
         revoke_all(RefreshToken.objects.unended().filter(user=user), RefreshToken.Reason.ENDED_BY_STAFF)
         assert refusal(refresh(browser)) == (401, "session_ended")
 
-    def test_by_a_client_that_keeps_its_tokens_itself(self, user, required, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
-        token = login(client, user, mode="body")["refresh_token"]
+    def test_by_a_client_that_keeps_its_tokens_itself(self, user, required, clock, api):
+        token = login(api, user, mode="body")["refresh_token"]
         HAS_A_CODE.add(user.pk)
         required()
         clock.forward(LONG)
-        assert refusal(post(client, "/api/auth/refresh", {"refresh_token": token})) == (401, "session_idle")
-        given = post(client, AGAIN, {"method": "totp", "answer": CODE, "refresh_token": token})
+        assert refusal(post(api, "/api/auth/refresh", {"refresh_token": token})) == (401, "session_idle")
+        given = post(api, AGAIN, {"method": "totp", "answer": CODE, "refresh_token": token})
         assert given.status_code == 200
         assert given.json()["refresh_token"] != token
 
@@ -389,9 +367,7 @@ class TestAnOpenSession:
     "whom", ["staff", "everybody", f"{HERE}.is_named_ada"], ids=["of the staff", "of everybody", "of some"]
 )
 @pytest.mark.parametrize("kind", [UserFactory, AdminFactory], ids=["a user", "a member of the staff"])
-def test_the_one_statement_of_a_rotation_leaves_out_all_that_lack_a_factor(
-    db, required, clock, whom, kind, monkeypatch
-):
+def test_the_one_statement_of_a_rotation_leaves_out_all_that_lack_a_factor(required, clock, whom, kind, monkeypatch):
     required("nobody", OWN_METHODS=["badge"])
     client = signed_in_as(kind(email="ada@example.org"))
     clock.forward(STILL_TIME)
@@ -440,15 +416,6 @@ def test_a_socket_is_asked_about_again(browser, user, required, clock):
     assert {*queries.ends_of_live([row.id])} == {row.id}
 
 
-def test_the_events_of_a_session_that_goes_on_are_those_of_a_reauthentication(browser, user, required, clock):
-    required()
-    clock.forward(LONG)
-    post(browser, AGAIN, {"password": PASSWORD})
-    answer(browser, NEW_CODE, "enrol_totp")
-    kinds = [event.kind for event in SecurityEvent.objects.filter(user=user).order_by("id")]
-    assert kinds == ["signed_in", "new_device", "reauthenticated"]
-
-
 def test_the_page_that_asks_again_leads_on_to_the_next_step(browser, user, required, clock):
     """While the access token is valid, too. No two pages lead to each other for ever."""
     required()
@@ -456,5 +423,4 @@ def test_the_page_that_asks_again_leads_on_to_the_next_step(browser, user, requi
     assert (response.status_code, response["Location"].partition("?")[0]) == (302, "/sign-in/factor")
     response = browser.post("/sign-in/factor", {"method": "enrol_totp", "answer": NEW_CODE, "next": "/devices"})
     assert response["Location"] == "/devices"
-    assert browser.get("/devices", headers=NAVIGATION).status_code == 200
-    assert RefreshToken.objects.count() == 1
+    assert (browser.get("/devices", headers=NAVIGATION).status_code, RefreshToken.objects.count()) == (200, 1)

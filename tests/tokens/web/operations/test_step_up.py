@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils import timezone
 
-from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, login, post, refresh
+from tests.browsers import FIREFOX, REFRESH, AsyncBrowser, copy_of, login, post, refresh
 from tests.factories import PASSWORD, UserFactory
 from tests.tokens.web import step_up_urls
 from tests.tokens.web_steps import signed_in_as
@@ -50,8 +50,7 @@ def test_a_request_that_falls_short_gets_the_challenge_and_passes_after_the_step
     if path != "/drf":
         assert response.json()["code"] == "insufficient_user_authentication"
         assert response.json()["offered"] == ["totp"]
-        assert response.json()["acr_values"] == ["aal2", "aal3"]
-        assert response["Cache-Control"] == "no-store"
+        assert (response.json()["acr_values"], response["Cache-Control"]) == (["aal2", "aal3"], "no-store")
     assert post(browser, AGAIN, CODE).status_code == 200
     assert browser.get(path, headers=JSON).status_code == 200
 
@@ -85,8 +84,7 @@ def test_an_authentication_that_is_too_old_is_asked_for_again(browser, clock):
 
 
 def test_an_old_access_token_passes_if_the_session_was_stepped_up_meanwhile(browser, django_assert_num_queries):
-    tab = Client(headers={"User-Agent": FIREFOX})
-    tab.cookies = browser.cookies.copy()
+    tab = copy_of(browser)
     assert post(browser, AGAIN, CODE).status_code == 200
     with django_assert_num_queries(1):
         assert tab.get("/well", headers=JSON).status_code == 200
@@ -97,8 +95,7 @@ def test_an_old_access_token_passes_if_the_session_was_stepped_up_meanwhile(brow
 class TestAMaximumAgeOfZero:
     def test_is_decided_by_the_row_and_a_reauthentication_is_enough_to_repeat_the_request(self, browser, clock):
         clock.forward(61)
-        tab = Client(headers={"User-Agent": FIREFOX})
-        tab.cookies = browser.cookies.copy()
+        tab = copy_of(browser)
         assert 'max_age="0"' in challenge(browser.get("/just-now", headers=JSON))
         assert post(browser, AGAIN, {"password": PASSWORD}).status_code == 200
         clock.forward(59)
@@ -132,8 +129,7 @@ class TestAPage:
             assert response.url == f"/sign-in/again?next={back}"
 
     def test_asks_a_visitor_to_sign_in(self, api):
-        response = api.get("/well", headers=PAGE)
-        assert response.url == "/sign-in?next=/well"
+        assert api.get("/well", headers=PAGE).url == "/sign-in?next=/well"
 
     def test_without_a_page_that_asks_says_so(self, browser, settings):
         settings.TOKENS = {**settings.TOKENS, "REAUTHENTICATION_URL": "there-is-none"}
@@ -148,14 +144,13 @@ class TestNobodyIsAskedForEver:
         assert (response.status_code, response.has_header("WWW-Authenticate")) == (403, False)
         assert client.get("/drf", headers=headers).status_code == 403
 
-    def test_somebody_who_needs_two_steps_gets_there_in_two(self, clock):
-        client = Client(headers={"User-Agent": FIREFOX})
-        client.force_login(UserFactory())
-        assert client.get("/well", headers=JSON).json()["offered"] == ["password", "totp"]
-        post(client, AGAIN, {"password": PASSWORD})
-        assert client.get("/well", headers=JSON).json()["offered"] == ["totp"]
-        post(client, AGAIN, CODE)
-        assert client.get("/well", headers=JSON).status_code == 200
+    def test_somebody_who_needs_two_steps_gets_there_in_two(self, clock, api):
+        api.force_login(UserFactory())
+        assert api.get("/well", headers=JSON).json()["offered"] == ["password", "totp"]
+        post(api, AGAIN, {"password": PASSWORD})
+        assert api.get("/well", headers=JSON).json()["offered"] == ["totp"]
+        post(api, AGAIN, CODE)
+        assert api.get("/well", headers=JSON).status_code == 200
 
     def test_an_impersonation(self, browser, clock):
         person = UserFactory()

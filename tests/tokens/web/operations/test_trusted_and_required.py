@@ -2,9 +2,8 @@
 
 import pytest
 from django.core.cache import cache
-from django.test import Client
 
-from tests.browsers import FIREFOX, refresh
+from tests.browsers import new_browser, refresh
 from tests.factories import UserFactory
 from tests.factors.steps import code, set_up
 from tests.tokens.web.steps import answer, begin
@@ -22,7 +21,7 @@ class Person:
 
     def __init__(self, clock):
         self.user, self.clock = UserFactory(), clock
-        self.browser, self.other = (Client(headers={"User-Agent": FIREFOX}) for _ in range(2))
+        self.browser, self.other = new_browser(), new_browser()
         begin(self.browser, self.user)
         self.secret, _ = set_up(self.browser, clock.now)
         begin(self.other, self.user)
@@ -44,14 +43,13 @@ def person(clock, settings):
     return found
 
 
-def test_a_sign_in_offers_it_and_is_spared(person, another):
-    browser = another()
-    assert begin(browser, person.user).json()["trust_device_for"] == 30 * 86400
-    person.answer(browser, trust_device=True)
-    session = begin(browser, person.user).json()["session"]
+def test_a_sign_in_offers_it_and_is_spared(person, another, api):
+    assert begin(api, person.user).json()["trust_device_for"] == 30 * 86400
+    person.answer(api, trust_device=True)
+    session = begin(api, person.user).json()["session"]
     assert (session["amr"], session["acr"]) == (["pwd"], "aal1")
     person.clock.forward(LONG)
-    assert refresh(browser).status_code == 200
+    assert refresh(api).status_code == 200
 
 
 def test_a_session_that_lacked_the_factor_goes_on_and_its_device_is_trusted(person):
