@@ -7,6 +7,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from tests.browsers import ACCESS
+from tests.factories import PASSWORD
 from tokens.conf import codec
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import AccessToken
@@ -90,7 +91,10 @@ def test_with_lifetimes_an_idle_session_is_reopened_by_the_password(user, settin
     client = Client()
     sign_in(client, user, methods=["pwd", "otp"])
     make_idle(client)
-    assert code(client, "post", "/api/auth/refresh", content_type="application/json") == "session_idle"
+    sent = {"content_type": "application/json"}
+    assert code(client, "post", "/api/auth/refresh", **sent) == "session_idle"
+    assert code(client, "post", "/api/auth/reauthenticate", data={"password": PASSWORD}, **sent) is None
+    assert code(client) is None
 
 
 def test_a_revoked_session_is_refused_at_once(client, signed_in):
