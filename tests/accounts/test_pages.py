@@ -9,6 +9,7 @@ from django.test import Client
 from tests.accounts.steps import clears_the_tokens, leads_to, live, sign_in_by_form
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -68,8 +69,7 @@ class TestTheHomePage:
     def test_it_lists_the_live_sessions_of_the_user_and_the_current_one_is_first(self, signed_in, another, user):
         login(Client(headers={"User-Agent": "curl/8.9.1"}), user)
         login(another(), UserFactory(), device_name="A device of another user")
-        ended = another()
-        login(ended, user, device_name="An old device")
+        ended = signed_in_as(user, device_name="An old device")
         assert b"An old device" in signed_in.get("/").content
         assert leads_to(ended.post("/sign-out")) == "/signed-out"
         response = signed_in.get("/")
@@ -82,10 +82,9 @@ class TestTheHomePage:
         assert len(re.findall('action="/sessions/[^/]+/rename"', html)) == 2
         assert "Cookie" in response["Vary"]
 
-    def test_only_staff_see_the_link_to_the_admin(self, signed_in, another):
+    def test_only_staff_see_the_link_to_the_admin(self, signed_in):
         assert b"/admin/" not in signed_in.get("/").content
-        staff = another()
-        login(staff, AdminFactory())
+        staff = signed_in_as(AdminFactory())
         assert b"/admin/" in staff.get("/").content
 
     @pytest.mark.parametrize("change", ["deleted", "switched off"])

@@ -15,9 +15,11 @@ from factors.models import Passkey, RecoveryCode, Totp
 from factors.recovery import RecoveryCodeFactor
 from tests.browsers import ACCESS, REFRESH, login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, User
+from tests.factors import passkey_steps
 from tests.factors.authenticator import Authenticator
 from tests.factors.steps import BY_TOTP, code, set_up
 from tests.parallel import at_once
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -148,8 +150,7 @@ class TestAPasskey:
         assert SecurityEvent.objects.filter(kind="factor_added", user=user, reason="passkey").count() == 1
         again = new_browser()
         assert sign_in(again, user).json()["offered"] == ["passkey"]
-        options = post(again, FACTOR, {"method": "passkey"}).json()["options"]
-        signed = post(again, FACTOR, {"method": "passkey", "answer": device.sign(options)})
+        signed = passkey_steps.answer(again, device)
         assert signed.status_code == 200, signed.content
         assert RecoveryCodeFactor().page_after_sign_in(None, user) == "/account/security/recovery-codes"
 
@@ -220,8 +221,7 @@ class TestNobodyElse:
     def test_sets_one_up_with_the_answer_to_something_else(self, user, required, clock):
         """It is no factor of the account: nothing but the next step of a sign-in takes it."""
         required("nobody")
-        client = new_browser()
-        login(client, user)
+        client = signed_in_as(user)
         required("staff")
         for given in ({"method": NAME}, {"method": NAME, "answer": "123456"}):
             answer = post(client, "/api/auth/reauthenticate", given)
@@ -232,8 +232,7 @@ class TestNobodyElse:
 
 def test_an_app_that_was_set_up_in_a_session_is_asked_for(user, required, clock):
     required("nobody")
-    client = new_browser()
-    login(client, user)
+    client = signed_in_as(user)
     secret, recovery = set_up(client, clock.now)
     required("staff")
     assert sign_in(new_browser(), user).json()["offered"] == ["totp", "recovery_code"]

@@ -5,6 +5,7 @@ import pytest
 from tests.accounts.steps import DAY, ask, can_sign_in, confirm, events, leads_to, outcome, seen, statements, who
 from tests.browsers import REFRESH, login, refresh
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.conf import token_settings
 from tokens.models import RefreshToken, SecurityEvent
 
@@ -112,8 +113,7 @@ def end_others_after_the_next_one(browser, user, another):
 
 
 def end_others(browser, user, another):
-    other = another()
-    login(other, user)
+    other = signed_in_as(user)
     assert other.delete("/api/auth/sessions").status_code == 204
 
 

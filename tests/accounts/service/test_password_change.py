@@ -6,6 +6,7 @@ from accounts.service import passwords
 from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
 from tests.browsers import ACCESS, SESSION, login, refresh
 from tests.factories import PASSWORD, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.auth_hash import digest_of
 from tokens.service.revocation import revoke
@@ -29,8 +30,7 @@ class TestAChange:
         for other in others:
             login(other, user)
             assert who(other) == 200
-        bystander = another()
-        login(bystander, UserFactory())
+        bystander = signed_in_as(UserFactory())
         assert set(send(signed_in, PATH, RIGHT).cookies) <= {SESSION}
         clock.forward(1)
         for other in others:

@@ -7,6 +7,7 @@ from tests.accounts import steps
 from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
 from tests.browsers import login, refresh
 from tests.factories import User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -39,8 +40,7 @@ class TestAReset:
         browsers = [another(), another()]
         for browser in browsers:
             login(browser, user)
-        bystander = another()
-        login(bystander, UserFactory())
+        bystander = signed_in_as(UserFactory())
         clock.forward(10)
         assert outcome(send(browsers[0], PATH, {"email": user.email})) == "done"
         assert outcome(reset(browsers[0], token_in(user.email), send=send)) == "done", "Its own session ends as well."
