@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from tests.accounts.steps import clears_the_tokens, leads_to, live, sign_in_by_form
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, new_browser
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
 from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
@@ -16,12 +16,6 @@ pytestmark = pytest.mark.django_db
 
 UNKNOWN_ID = "0190b6f2-7e4c-7000-8000-000000000000"
 SAME_ORIGIN = {"Origin": "https://testserver", "Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-def strict() -> Client:
-    """A browser for which Django checks CSRF tokens, as in production. Without it a missing check would pass."""
-    return Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
 
 
 @pytest.fixture
@@ -189,7 +183,8 @@ class TestTheFormsThatEndTheCurrentSession:
         assert is_sign_in_form(signed_in_by_form.get("/"))
         assert is_signed_in(elsewhere, user)
 
-    def test_they_work_with_the_csrf_token_of_the_page(self, strict, user, path):
+    def test_they_work_with_the_csrf_token_of_the_page(self, user, path):
+        strict = new_browser(enforce_csrf_checks=True)  # As in production
         login(strict, user)
         path, fields = path.format(session_of(strict).id), {"csrfmiddlewaretoken": csrf_token(strict)}
         assert strict.post(path, fields, secure=True, headers=SAME_ORIGIN).status_code == 302

@@ -54,12 +54,17 @@ def sign_in(client: Client, user: Any) -> Any:
     return post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD})
 
 
+def begun(user: Any) -> Client:
+    """Return a new browser in which the password of this user was right."""
+    browser = new_browser()
+    sign_in(browser, user)
+    return browser
+
+
 @pytest.fixture
 def client(user: Any, required: Any, clock: Any) -> Client:
     """A browser in which the password was right, so that an app is to be set up next. Before, no code is read."""
-    found = new_browser()
-    sign_in(found, user)
-    return found
+    return begun(user)
 
 
 def secret_in(client: Client) -> str:
@@ -155,8 +160,7 @@ class TestAPasskey:
         assert RecoveryCodeFactor().page_after_sign_in(None, user) == "/account/security/recovery-codes"
 
     def test_of_another_sign_in_is_refused(self, client, user):
-        other = new_browser()
-        sign_in(other, user)
+        other = begun(user)
         made = Authenticator().create(self.options(client))
         assert self.answer(other, made).json()["code"] == "factor_refused"
         assert self.answer(client, made).status_code == 200
@@ -173,8 +177,7 @@ class TestAPasskey:
 
     def test_does_not_replace_what_the_owner_has_set_up_since(self, client, user, clock):
         made = Authenticator().create(self.options(client))
-        owner = new_browser()
-        sign_in(owner, user)
+        owner = begun(user)
         assert enrol(owner, code(secret_in(owner), clock.now)).status_code == 200
         assert self.answer(client, made).status_code == 401
         assert not Passkey.objects.exists()
@@ -184,10 +187,8 @@ class TestNobodyElse:
     """Somebody else knows the password, and tries to set up an app or to learn the owner's secret."""
 
     def test_learns_the_secret_that_the_owner_is_shown(self, user, required, clock):
-        thief, owner = new_browser(), new_browser()
-        sign_in(thief, user)
+        thief, owner = begun(user), begun(user)
         known = secret_in(thief)
-        sign_in(owner, user)
         shown = secret_in(owner)
         assert shown != known
         assert enrol(thief, code(known, clock.now)).status_code == 401
@@ -195,9 +196,7 @@ class TestNobodyElse:
         assert enrol(thief, code(known, clock.now)).status_code == 401
 
     def test_replaces_the_app_that_the_owner_has_set_up_since(self, user, required, clock):
-        thief, owner = new_browser(), new_browser()
-        for client in (thief, owner):
-            sign_in(client, user)
+        thief, owner = begun(user), begun(user)
         assert enrol(owner, code(secret_in(owner), clock.now)).status_code == 200
         app = Totp.objects.get()
         assert post(thief, FACTOR, {"method": NAME}).json() == {"options": None}
@@ -237,8 +236,7 @@ def test_an_app_that_was_set_up_in_a_session_is_asked_for(user, required, clock)
     required("staff")
     assert sign_in(new_browser(), user).json()["offered"] == ["totp", "recovery_code"]
     clock.forward(60)
-    other = new_browser()
-    sign_in(other, user)
+    other = begun(user)
     assert post(other, FACTOR, {"method": "totp", "answer": code(secret, clock.now)}).status_code == 200
     assert recovery
 
@@ -298,9 +296,7 @@ def test_of_parallel_sign_ins_one_sets_up_an_app(user, required, clock, rounds):
     """Each has a password that is right, and is shown a secret of its own."""
     for number in range(rounds):
         clock.forward(60)
-        clients, together = [new_browser() for _ in range(3)], Barrier(3)
-        for client in clients:
-            sign_in(client, user)
+        clients, together = [begun(user) for _ in range(3)], Barrier(3)
 
         def set_it_up(client, together=together):
             secret = secret_in(client)

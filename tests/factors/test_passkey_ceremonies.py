@@ -12,6 +12,7 @@ from factors.models import Passkey, UsedChallenge
 from factors.service import passkeys
 from tests.browsers import ACCESS, REFRESH, login, new_browser, post
 from tests.factories import PASSWORD, UserFactory
+from tests.factors import passkey_steps
 from tests.factors.authenticator import FLAG, Authenticator, Credential
 from tests.factors.passkey_steps import BY_PASSKEY, FACTOR, PASSKEYS, begin, create, sign_in
 from tests.tokens.web_steps import signed_in_as
@@ -341,9 +342,7 @@ class TestTheCounter:
     def test_that_goes_back_is_reported_at_a_second_step_too(self, key, another, user):
         browser = another()
         post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
-        options = post(browser, FACTOR, {"method": "passkey"}).json()["options"]
-        given = {"method": "passkey", "answer": key.sign(options, sign_count=1)}
-        assert post(browser, FACTOR, given).json()["code"] == "factor_refused"
+        assert passkey_steps.answer(browser, key, sign_count=1).json()["code"] == "factor_refused"
         assert SecurityEvent.objects.filter(kind="passkey_copied", user=user).count() == 1
 
     def test_that_is_always_zero_is_good(self, device, another):
@@ -392,6 +391,5 @@ def test_without_verification_it_is_a_second_step_and_no_sign_in(signed_in, anot
     browser = another()
     assert sign_in(browser, device).json()["code"] == "factor_refused"
     post(browser, "/api/auth/login", {"email": user.email, "password": PASSWORD})
-    options = post(browser, FACTOR, {"method": "passkey"}).json()["options"]
-    answer = post(browser, FACTOR, {"method": "passkey", "answer": device.sign(options, user_handle=None)})
+    answer = passkey_steps.answer(browser, device, user_handle=None)
     assert answer.json()["session"]["amr"] == ["pwd", "pop", "user", "mfa"]
