@@ -177,9 +177,7 @@ class TestTheFormsThatEndTheCurrentSession:
         session.refresh_from_db()
         assert (session.revoked_reason, session.revoked_at) == ("signed_out", clock.now)
         clock.forward(2)
-        thief = Client()
-        thief.cookies[ACCESS] = stolen
-        assert is_sign_in_form(thief.get("/"))
+        assert is_sign_in_form(new_browser({ACCESS: stolen}).get("/"))
         assert is_sign_in_form(signed_in_by_form.get("/"))
         assert is_signed_in(elsewhere, user)
 

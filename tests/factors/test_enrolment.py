@@ -13,7 +13,7 @@ from django.test import Client
 
 from factors.models import Passkey, RecoveryCode, Totp
 from factors.recovery import RecoveryCodeFactor
-from tests.browsers import ACCESS, REFRESH, login, new_browser, post
+from tests.browsers import ACCESS, REFRESH, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, User
 from tests.factors import passkey_steps
 from tests.factors.authenticator import Authenticator
@@ -207,11 +207,10 @@ class TestNobodyElse:
 
     def test_has_the_page_of_a_session_show_the_secret_of_a_sign_in(self, user, required, clock):
         required("nobody")
-        owner, thief = new_browser(), new_browser()
-        login(owner, user)
+        owner = signed_in_as(user)
         post(owner, BY_TOTP)
         required("staff")
-        sign_in(thief, user)
+        thief = begun(user)
         known = secret_in(thief)
         answer = post(owner, f"{BY_TOTP}/confirm", {"code": code(known, clock.now), "current_password": PASSWORD})
         assert answer.status_code == 404
