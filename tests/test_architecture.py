@@ -224,15 +224,25 @@ def test_rows_of_sessions_are_locked_and_deleted_by_the_services_only():
     assert found == {"tokens/web/django/session_data.py"}  # It writes rows of Django's own sessions.
 
 
-def test_the_tests_of_tokens_have_the_folders_of_tokens():
+@pytest.mark.parametrize(
+    ("app", "only_tests", "only_code"),
+    [
+        # "tenants" and "user_models" are whole projects, in which all parts of Latchkey are tried together.
+        ("tokens", "tenants user_models", "admin checks deprecated migrations"),
+        ("tokens/web", "", ""),
+        # "people" is a project with a user model of its own.
+        ("accounts", "people", "deprecated management migrations"),
+        ("factors", "", "migrations templatetags"),
+    ],
+)
+def test_the_tests_of_an_app_have_the_folders_of_the_app(app, only_tests, only_code):
+    """Modules of tests/ test the folders that only the code has."""
+
     def folders(root):
         return {path.name for path in root.iterdir() if any(path.glob("*.py"))}
 
-    tests, code = folders(ROOT / "tests/tokens"), folders(ROOT / "tokens")
-    # Whole projects, in which all parts of Latchkey are tried together.
-    assert tests - code == {"tenants", "user_models"}
-    assert code - tests == {"admin", "checks", "deprecated", "migrations"}  # Modules of tests/ test them.
-    assert folders(ROOT / "tests/tokens/web") == folders(ROOT / "tokens/web")
+    tests, code = folders(ROOT / "tests" / app), folders(ROOT / app)
+    assert (tests - code, code - tests) == (set(only_tests.split()), set(only_code.split()))
 
 
 @pytest.mark.parametrize(

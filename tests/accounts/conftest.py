@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.links import Purpose, make
 from tests.accounts.left_out import FAIL, NOT_RUN, ONLY_WITH_NAMES
-from tests.accounts.steps import ask, fill_in, sign_in_by_form, who
+from tests.accounts.steps import ask, fill_in, sign_in_by_form, signed_in_by_session, who
 from tests.browsers import login
 from tests.factories import HAS_NAMES, PASSWORD, UserFactory, link_token, pending
 
@@ -64,6 +64,15 @@ def signed_in_by_form(api, user, clock) -> Client:
 def person(clock):
     """A user without a password. With one, a place that still asks for it would go unnoticed."""
     return UserFactory(password=None)
+
+
+@pytest.fixture
+def browser(person, clock) -> Client:
+    """The browser of `person`, some time after the sign-in. Just after it no change would ask for a factor."""
+    client = signed_in_by_session(person)
+    clock.forward(1000)
+    client.get("/api/auth/me")
+    return client
 
 
 @pytest.fixture(params=["register", "email/confirm", "password/change", "password/reset/confirm"])

@@ -95,8 +95,8 @@ def form_errors(response) -> set[str]:
     return set(response.context["form"].errors)
 
 
-def sign_in_by_form(client, user, **more):
-    return client.post("/sign-in", {"username": user.email, "password": PASSWORD, **more})
+def sign_in_by_form(client, user, path="/sign-in", **more):
+    return client.post(path, {"username": user.email, "password": PASSWORD, **more})
 
 
 def signed_in_by_session(user) -> Client:

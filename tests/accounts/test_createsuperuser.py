@@ -83,10 +83,9 @@ class TestCreatingASuperuser:
         assert users == {("root@example.org", False), ("other@example.org", True)}
 
 
-class TestChangingAPassword:
-    def test_it_takes_the_address_and_the_sessions_end_at_their_next_refresh(self, user, signed_in, clock, typed):
-        typed(PASSWORD, PASSWORD)
-        call_command("changepassword", user.email.upper(), stdout=StringIO())
-        assert authenticate(username=user.email, password=PASSWORD) == user
-        clock.forward(601)
-        assert refresh(signed_in).status_code == 401
+def test_changepassword_takes_the_address_and_the_sessions_end_at_their_next_refresh(user, signed_in, clock, typed):
+    typed(PASSWORD, PASSWORD)
+    call_command("changepassword", user.email.upper(), stdout=StringIO())
+    assert authenticate(username=user.email, password=PASSWORD) == user
+    clock.forward(601)
+    assert refresh(signed_in).status_code == 401

@@ -136,15 +136,14 @@ class TestNamingADevice:
         assert rename(signed_in, elsewhere, "Mine").status_code == 404
 
 
-class TestSigningOutEverywhereElse:
-    def test_all_other_sessions_of_the_user_end(self, signed_in, user, another):
-        other = UserFactory()
-        login(another(), other)
-        response = signed_in.post(OTHERS)
-        assert (response.status_code, response["Location"]) == (302, "/devices")
-        assert "You are signed out everywhere else." in text(signed_in.get("/"))
-        reasons = RefreshToken.objects.order_by("id").values_list("user", "revoked_reason")
-        assert list(reasons) == [(user.pk, "ended_by_user"), (user.pk, ""), (other.pk, "")]
+def test_signing_out_everywhere_else_ends_all_other_sessions_of_the_user(signed_in, user, another):
+    other = UserFactory()
+    login(another(), other)
+    response = signed_in.post(OTHERS)
+    assert (response.status_code, response["Location"]) == (302, "/devices")
+    assert "You are signed out everywhere else." in text(signed_in.get("/"))
+    reasons = RefreshToken.objects.order_by("id").values_list("user", "revoked_reason")
+    assert list(reasons) == [(user.pk, "ended_by_user"), (user.pk, ""), (other.pk, "")]
 
 
 @pytest.mark.parametrize("path", [OTHERS, "/sessions/{}/end"])

@@ -29,15 +29,6 @@ def _with_codes(settings: Any) -> None:
     cache.clear()
 
 
-@pytest.fixture
-def browser(person: Any, clock: Any) -> Client:
-    """The person's browser, some time after the sign-in. Just after it no change would ask for a code."""
-    client = signed_in_by_session(person)
-    clock.forward(1000)
-    client.get("/api/auth/me")
-    return client
-
-
 def mailed(mailoutbox: Any) -> str:
     found = re.search(r"[0-9]{8}", mailoutbox[-1].subject)
     assert found

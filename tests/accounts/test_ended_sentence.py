@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from tests.browsers import login, new_browser
+from tests.tokens.service.holders import change_password
 from tokens.models import RefreshToken
 from tokens.service.revocation import revoke_all
 
@@ -30,11 +31,6 @@ def deactivated(browser: Client, user: Any) -> None:
     get_user_model().objects.filter(pk=user.pk).update(is_active=False)
 
 
-def with_another_password(browser: Client, user: Any) -> None:
-    user.set_password("another password than before")
-    user.save()
-
-
 def without_cookies(browser: Client, user: Any) -> None:
     for name in [name for name in browser.cookies if "device" not in name]:
         del browser.cookies[name]
@@ -44,7 +40,7 @@ CAUSES = {
     "by the staff": revoked("ENDED_BY_STAFF"),
     "because its token was used twice": revoked("REUSE"),
     "because the user is not active": deactivated,
-    "by a new password": with_another_password,
+    "by a new password": lambda browser, user: change_password(user),
     "because its cookies expired": without_cookies,
 }
 

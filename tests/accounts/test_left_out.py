@@ -24,13 +24,13 @@ def names_in(path):
 
 
 def test_they_name_files_and_tests_that_there_are():
-    files = {path.name for path in HERE.glob("test_*.py")}
-    assert set(NOT_RUN) | set(ONLY_WITH_NAMES) <= files
-    assert set(FAIL) <= set().union(*(names_in(HERE / name) for name in files))
+    paths = [*HERE.rglob("test_*.py")]
+    assert set(NOT_RUN) | set(ONLY_WITH_NAMES) <= {path.name for path in paths}
+    assert set(FAIL) <= set().union(*map(names_in, paths))
 
 
 def test_no_test_leaves_itself_out():
     leaving = re.compile(r"skip(if)?\(|importorskip|AUTH_USER_MODEL")
     itself = {"test_left_out.py", "test_any_user_model.py"}
-    texts = {path.name: path.read_text() for path in HERE.glob("test_*.py") if path.name not in itself}
+    texts = {path.name: path.read_text() for path in HERE.rglob("test_*.py") if path.name not in itself}
     assert not [name for name, text in texts.items() if leaving.search(text)]

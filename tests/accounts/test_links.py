@@ -16,7 +16,8 @@ from tests.accounts.steps import DAY, HOUR, ask, confirm, outcome, reset_passwor
 from tests.browsers import login
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory, link_token, pending
 from tests.parallel import at_once
-from tests.tokens.service.holders import Holder
+from tests.tokens.service.holders import Holder, change_password
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken
 
 pytestmark = pytest.mark.django_db
@@ -111,18 +112,13 @@ class TestALink:
         assert_rejected(api, purpose, token)
 
 
-def set_password(user):
-    user.set_password("another password that somebody chose")
-    user.save()
-
-
 def rehash(user):
     """Let Django replace the hash of the same password, as after a change of PASSWORD_HASHERS."""
     User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
 
 
 ENDS = {
-    "another password": set_password,
+    "another password": change_password,
     "another address": lambda user: User.objects.filter(pk=user.pk).update(email="newer@example.org"),
     "a deactivation": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
     "the alarm": lambda user: Client().post("/alarm", {"token": link_token(Purpose.ALARM, user)}),
@@ -133,8 +129,7 @@ ENDS = {
 
 
 def by_staff(user):
-    staff = Client()
-    login(staff, AdminFactory())
+    staff = signed_in_as(AdminFactory())
     assert staff.post(f"/admin/tokens/refreshtoken/user/{user.pk}/revoke/").status_code == 302
 
 

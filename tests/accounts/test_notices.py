@@ -11,6 +11,7 @@ from accounts.notices import tell_owner
 from tests.accounts.steps import ask, seen, sign_in_by_form, who
 from tests.browsers import DEVICE, REFRESH, login, refresh
 from tests.factories import PASSWORD, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens import sessions
 from tokens.models import Device, RefreshToken, SecurityEvent
 
@@ -83,13 +84,12 @@ class TestANewDevice:
         (message,) = mailoutbox
         assert (message.to, message.subject) == ([user.email], "A new device signed in")
 
-    def test_is_reported_to_each_user_of_a_browser(self, known, user, another, mailoutbox):
+    def test_is_reported_to_each_user_of_a_browser(self, known, user, mailoutbox):
         partner = UserFactory()
         login(known, partner)
         assert [message.to for message in mailoutbox] == [[partner.email]]
         mailoutbox.clear()
-        elsewhere = another()
-        login(elsewhere, partner)
+        elsewhere = signed_in_as(partner)
         login(elsewhere, user)
         assert [message.to for message in mailoutbox] == [[partner.email], [user.email]]
 
@@ -109,9 +109,8 @@ class TestANewDevice:
         assert "its link needs accounts.urls" in line.getMessage()
         assert not mailoutbox
 
-    def test_is_signed_in_even_if_the_mail_fails(self, known, user, another, broken, mailoutbox):
-        browser = another()
-        login(browser, user)
+    def test_is_signed_in_even_if_the_mail_fails(self, known, user, broken, mailoutbox):
+        browser = signed_in_as(user)
         assert who(browser) == 200
         assert DEVICE in browser.cookies
         assert not mailoutbox

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.accounts.steps import API, NEW_PASSWORD, signed_in_by_session
+from tests.accounts.steps import API, NEW_PASSWORD
 from tests.browsers import REFRESH, post
 from tests.factories import PASSWORD, User, UserFactory
 from tests.factors.fixed_code import Code
@@ -23,15 +23,6 @@ AGAIN = "/api/auth/reauthenticate"
 def _with_codes(settings: Any) -> None:
     """Adds a factor to the password. Without it nothing but the password would be offered."""
     settings.TOKENS = {**settings.TOKENS, "FACTORS": ["tokens.web.factors.Password", "tests.factors.fixed_code.Code"]}
-
-
-@pytest.fixture
-def browser(person: Any, clock: Any) -> Client:
-    """The person's browser, some time after the sign-in. Just after it no change would ask for a factor."""
-    client = signed_in_by_session(person)
-    clock.forward(1000)
-    client.get("/api/auth/me")
-    return client
 
 
 def send(client: Client, method: str, path: str, data: Any) -> Any:

@@ -7,20 +7,15 @@ import pytest
 from django.test import Client
 
 from tests.accounts.steps import clears_the_tokens, leads_to, live, sign_in_by_form
-from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login
+from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, login, new_browser
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
 
 UNKNOWN_ID = "0190b6f2-7e4c-7000-8000-000000000000"
 SAME_ORIGIN = {"Origin": "https://testserver", "Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-def strict() -> Client:
-    """A browser for which Django checks CSRF tokens, as in production. Without it a missing check would pass."""
-    return Client(enforce_csrf_checks=True, headers={"User-Agent": FIREFOX})
 
 
 @pytest.fixture
@@ -68,8 +63,7 @@ class TestTheHomePage:
     def test_it_lists_the_live_sessions_of_the_user_and_the_current_one_is_first(self, signed_in, another, user):
         login(Client(headers={"User-Agent": "curl/8.9.1"}), user)
         login(another(), UserFactory(), device_name="A device of another user")
-        ended = another()
-        login(ended, user, device_name="An old device")
+        ended = signed_in_as(user, device_name="An old device")
         assert b"An old device" in signed_in.get("/").content
         assert leads_to(ended.post("/sign-out")) == "/signed-out"
         response = signed_in.get("/")
@@ -82,10 +76,9 @@ class TestTheHomePage:
         assert len(re.findall('action="/sessions/[^/]+/rename"', html)) == 2
         assert "Cookie" in response["Vary"]
 
-    def test_only_staff_see_the_link_to_the_admin(self, signed_in, another):
+    def test_only_staff_see_the_link_to_the_admin(self, signed_in):
         assert b"/admin/" not in signed_in.get("/").content
-        staff = another()
-        login(staff, AdminFactory())
+        staff = signed_in_as(AdminFactory())
         assert b"/admin/" in staff.get("/").content
 
     @pytest.mark.parametrize("change", ["deleted", "switched off"])
@@ -184,13 +177,12 @@ class TestTheFormsThatEndTheCurrentSession:
         session.refresh_from_db()
         assert (session.revoked_reason, session.revoked_at) == ("signed_out", clock.now)
         clock.forward(2)
-        thief = Client()
-        thief.cookies[ACCESS] = stolen
-        assert is_sign_in_form(thief.get("/"))
+        assert is_sign_in_form(new_browser({ACCESS: stolen}).get("/"))
         assert is_sign_in_form(signed_in_by_form.get("/"))
         assert is_signed_in(elsewhere, user)
 
-    def test_they_work_with_the_csrf_token_of_the_page(self, strict, user, path):
+    def test_they_work_with_the_csrf_token_of_the_page(self, user, path):
+        strict = new_browser(enforce_csrf_checks=True)  # As in production
         login(strict, user)
         path, fields = path.format(session_of(strict).id), {"csrfmiddlewaretoken": csrf_token(strict)}
         assert strict.post(path, fields, secure=True, headers=SAME_ORIGIN).status_code == 302

@@ -4,20 +4,16 @@ import pytest
 from django.test import Client
 
 from tests.accounts.steps import NEW_PASSWORD, can_sign_in, events, leads_to
-from tests.browsers import login
 from tests.factories import PASSWORD, AdminFactory, User
+from tests.tokens.service.holders import change_password
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import SecurityEvent
 
 pytestmark = pytest.mark.django_db
 
 
-def set_password(user):
-    user.set_password(NEW_PASSWORD)
-    user.save()
-
-
 MEANWHILE = {
-    "another password": set_password,
+    "another password": change_password,
     "a deactivation": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
     "another address": lambda user: User.objects.filter(pk=user.pk).update(email="new@example.org"),
 }
@@ -79,8 +75,7 @@ class TestAPasswordSetByStaff:
         """Sets a password in the admin, and returns the response. A password that the test sets would skip the page."""
 
         def submit(staff, user, password2=NEW_PASSWORD):
-            browser = Client()
-            login(browser, staff)
+            browser = signed_in_as(staff)
             page = {"usable_password": "true", "password1": NEW_PASSWORD, "password2": password2}
             with django_capture_on_commit_callbacks(execute=True):
                 return browser.post(f"/admin/accounts/user/{user.pk}/password/", page)
@@ -103,14 +98,12 @@ class TestAPasswordSetByStaff:
 
 @pytest.mark.parametrize("id", ["nonsense", "0198f0e0-0000-7000-8000-000000000000"], ids=["nonsense", "nobody"])
 def test_the_page_for_the_password_of_no_user_is_not_there(id):
-    browser = Client()
-    login(browser, AdminFactory())
+    browser = signed_in_as(AdminFactory())
     assert browser.get(f"/admin/accounts/user/{id}/password/").status_code in {302, 404}
 
 
 def test_an_address_in_capitals_is_no_new_address(user, mailoutbox):
-    staff, browser = AdminFactory(), Client()
-    login(browser, staff)
+    browser = signed_in_as(AdminFactory())
     page = {"email": user.email.upper(), "is_active": "on"}
     leads_to(browser.post(f"/admin/accounts/user/{user.pk}/change/", page))
     user.refresh_from_db()

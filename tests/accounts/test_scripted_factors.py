@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.forms import FactorForm, PasswordForm
+from tests.accounts.steps import sign_in_by_form
 from tests.browsers import FIREFOX, REFRESH
 from tests.factories import PASSWORD, UserFactory
 from tokens import sessions
@@ -83,16 +84,6 @@ def owner() -> Any:
     return UserFactory()
 
 
-@pytest.fixture
-def keyholder() -> Any:
-    """A user without a password. With one, a form without any field for an answer would not be seen."""
-    return UserFactory(password=None)
-
-
-def sign_in(browser: Client, user: Any, path: str = "/sign-in", **more: str) -> Any:
-    return browser.post(path, {"username": user.email, "password": PASSWORD, **more})
-
-
 class TestTheSecondStep:
     @pytest.fixture(autouse=True)
     def policy(self, project: Any) -> None:
@@ -100,7 +91,7 @@ class TestTheSecondStep:
         project(SIGN_IN_POLICY=f"{__name__}.two_factors")
 
     def test_shows_the_factor_s_template_and_no_field_to_type_in(self, browser, owner):
-        assert sign_in(browser, owner, next="/devices")["Location"] == f"{PAGE}?next=%2Fdevices"
+        assert sign_in_by_form(browser, owner, next="/devices")["Location"] == f"{PAGE}?next=%2Fdevices"
         shown = browser.get(f"{PAGE}?next=/devices").text
         assert '<p class="key">key</p>' in shown
         assert '<input type="hidden" name="method" value="key"' in shown
@@ -108,20 +99,20 @@ class TestTheSecondStep:
         assert ">Continue</button>" not in shown
 
     def test_accepts_the_answer_and_shows_an_error_at_the_top_of_the_form(self, browser, owner):
-        sign_in(browser, owner)
+        sign_in_by_form(browser, owner)
         wrong = browser.post(PAGE, {"method": "key", "answer": "{}"})
         assert re.search(r"errorlist nonfield[^>]*>\s*<li>That did not work\.", wrong.text)
         assert browser.post(PAGE, {"method": "key", "answer": RIGHT, "next": "/devices"})["Location"] == "/devices"
         assert {*RefreshToken.objects.get().amr} == {"pwd", *Key.proves}
 
     def test_leads_to_the_factor_s_page_and_from_there_to_where_the_user_was_going(self, browser, owner):
-        sign_in(browser, owner)
+        sign_in_by_form(browser, owner)
         done = browser.post(PAGE, {"method": "key", "answer": RIGHT, "next": "/devices?a=b", "able": "on"})
         assert done["Location"] == f"{OFFER}?next=%2Fdevices%3Fa%3Db"
 
     def test_is_left_out_if_the_factor_has_no_template(self, browser, owner, project):
         project(KeyWithoutPage, SIGN_IN_POLICY=f"{__name__}.two_factors")
-        response = sign_in(browser, owner)
+        response = sign_in_by_form(browser, owner)
         assert response.status_code == 401
         assert browser.get(PAGE).status_code == 302
 
@@ -150,14 +141,14 @@ class TestThePageToSignIn:
         ids=["nothing", "a factor's page", "a factor's page and the next one", "no page of another site"],
     )
     def test_leads_on(self, browser, owner, more, target):
-        assert sign_in(browser, owner, **more)["Location"] == target
+        assert sign_in_by_form(browser, owner, **more)["Location"] == target
 
 
 class TestFormsThatAskForAFactor:
     @pytest.fixture
-    def signed_in(self, browser: Client, keyholder: Any, clock: Any) -> Client:
+    def signed_in(self, browser: Client, person: Any, clock: Any) -> Client:
         """A browser whose sign-in is not recent any more. After a recent one no form would ask for a factor."""
-        browser.force_login(keyholder)
+        browser.force_login(person)
         browser.get("/devices")
         clock.forward(1000)
         browser.get("/devices")
@@ -196,7 +187,7 @@ class TestFormsThatAskForAFactor:
         assert done.status_code == 302 or "/security/app/confirm" in done.text
 
     def test_a_password_can_be_typed_in_the_same_form(self, browser, owner, clock):
-        sign_in(browser, owner)
+        sign_in_by_form(browser, owner)
         clock.forward(1000)
         browser.get("/devices")
         shown = browser.get("/sign-in/again").text

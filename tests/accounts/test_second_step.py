@@ -9,8 +9,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 from django.urls import path
 
+from tests.accounts.steps import sign_in_by_form
 from tests.browsers import FIREFOX, AsyncBrowser
-from tests.factories import PASSWORD, AdminFactory
+from tests.factories import AdminFactory
 from tests.tokens.web.operations.test_pending import ANOTHER, CODE, PENDING, owner, policy
 from tests.tokens.web_steps import who
 from tests.urls import sign_in
@@ -30,10 +31,6 @@ def browser() -> Client:
     return Client(headers={"User-Agent": FIREFOX, "Accept": "text/html"})
 
 
-def begin(browser: Client, user: Any, path: str = "/sign-in", **more: str) -> Any:
-    return browser.post(path, {"username": user.email, "password": PASSWORD, **more})
-
-
 def answer(browser: Client, given: str = CODE, **more: str) -> Any:
     return browser.post(PAGE, {"method": "totp", "answer": given, **more})
 
@@ -43,7 +40,7 @@ def answer(browser: Client, given: str = CODE, **more: str) -> Any:
 def test_every_page_to_sign_in_leads_here_and_then_to_where_the_user_was_going(kind, path, policy):
     boss = AdminFactory(email="owner@example.org")
     browser = kind(headers={"User-Agent": FIREFOX, "Accept": "text/html"})
-    response = begin(browser, boss, path, next="/admin/auth/group/?q=a b")
+    response = sign_in_by_form(browser, boss, path, next="/admin/auth/group/?q=a b")
     assert (response.status_code, response["Location"]) == (302, f"{PAGE}?next=%2Fadmin%2Fauth%2Fgroup%2F%3Fq%3Da+b")
     shown = browser.get(response["Location"])
     assert shown.status_code == 200
@@ -57,12 +54,12 @@ def test_every_page_to_sign_in_leads_here_and_then_to_where_the_user_was_going(k
 
 
 def test_a_page_of_another_site_is_not_gone_to(browser, owner):
-    begin(browser, owner, next="https://elsewhere.example/")
+    sign_in_by_form(browser, owner, next="https://elsewhere.example/")
     assert answer(browser, next="https://elsewhere.example/")["Location"] == "/"
 
 
 def test_a_wrong_answer_is_shown_at_its_field(browser, owner):
-    begin(browser, owner)
+    sign_in_by_form(browser, owner)
     response = answer(browser, ANOTHER, next="/password/change")
     assert response.status_code == 200
     assert "That did not work." in response.text
@@ -71,7 +68,7 @@ def test_a_wrong_answer_is_shown_at_its_field(browser, owner):
 
 
 def test_after_its_end_a_right_answer_looks_like_a_wrong_one(browser, owner, clock):
-    begin(browser, owner)
+    sign_in_by_form(browser, owner)
     wrong = answer(browser, ANOTHER)
     clock.forward(601)
     assert TOKEN.sub("", answer(browser).text) == TOKEN.sub("", wrong.text)
@@ -85,7 +82,7 @@ def test_without_a_pending_sign_in_it_leads_to_the_page_to_sign_in(browser, owne
 
 
 def test_another_factor_can_be_chosen(browser, owner):
-    begin(browser, owner, next="/devices")
+    sign_in_by_form(browser, owner, next="/devices")
     shown = browser.get(f"{PAGE}?next=/devices")
     assert "?method=question&amp;next=%2Fdevices" in shown.text
     assert 'name="method" value="question"' in browser.get(f"{PAGE}?method=question").text
@@ -93,7 +90,7 @@ def test_another_factor_can_be_chosen(browser, owner):
 
 @pytest.mark.parametrize("remember", ["on", ""], ids=["remembered", "not remembered"])
 def test_the_session_is_remembered_as_the_first_page_has_asked(browser, owner, remember):
-    begin(browser, owner, **({"remember": remember} if remember else {}))
+    sign_in_by_form(browser, owner, **({"remember": remember} if remember else {}))
     assert answer(browser).status_code == 302
     assert RefreshToken.objects.get().remember is bool(remember)
     assert bool(browser.cookies["__Host-Http-refresh"]["max-age"]) is bool(remember)
@@ -101,7 +98,7 @@ def test_the_session_is_remembered_as_the_first_page_has_asked(browser, owner, r
 
 def test_the_session_lasts_as_long_as_the_project_has_decided(browser, owner, settings):
     settings.SESSION_COOKIE_AGE = 3600
-    begin(browser, owner, remember="on")
+    sign_in_by_form(browser, owner, remember="on")
     assert answer(browser).status_code == 302
     row = RefreshToken.objects.get()
     assert (row.expires_at - row.created_at).total_seconds() == 3600
@@ -118,11 +115,11 @@ def test_a_project_without_this_page_says_what_is_needed(browser, owner, setting
 
 
 def test_the_page_is_in_german(browser, owner):
-    begin(browser, owner)
+    sign_in_by_form(browser, owner)
     assert "Zum Anmelden fehlt noch ein Schritt." in browser.get(PAGE, headers={"Accept-Language": "de"}).text
 
 
 def test_nobody_is_on_the_request_that_leads_here(browser, owner):
-    response = begin(browser, owner)
+    response = sign_in_by_form(browser, owner)
     assert isinstance(response.wsgi_request.user, AnonymousUser)
     assert browser.cookies.keys() == {PENDING}

@@ -6,6 +6,7 @@ from django.test import Client
 from tests.accounts.steps import HOUR, events, form_errors, live, who
 from tests.browsers import ACCESS, REFRESH, AsyncBrowser, login
 from tests.factories import PASSWORD, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -90,9 +91,8 @@ class TestGivingThePasswordAgain:
         assert give(browser)["Location"] == "/devices"
         assert browser.get(DELETE).status_code == 200
 
-    def test_another_session_of_the_user_stays_as_old_as_it_is(self, another, user, clock, stale):
-        elsewhere = another()
-        login(elsewhere, user)
+    def test_another_session_of_the_user_stays_as_old_as_it_is(self, user, clock, stale):
+        elsewhere = signed_in_as(user)
         clock.forward(901)
         give(stale)
         assert elsewhere.get(DELETE)["Location"] == f"{AGAIN}?next={DELETE}"

@@ -230,17 +230,16 @@ class TestANewAddress:
         assert User.objects.filter(email="new@example.org").count() == 1
 
 
-class TestTheAdmin:
-    @pytest.mark.parametrize("may", [True, False], ids=["by a superuser", "not by any other member of the staff"])
-    def test_revokes_all_sessions_from_the_page_of_djangos_own_user_admin(self, api, another, ada, may):
-        boss = AdminFactory(is_superuser=may)
-        login(api, boss)
-        login(another(), ada)
-        page = api.get(f"/admin/auth/user/{ada.pk}/change/").content.decode()
-        links = re.findall(r'<a href="([^"]+)">Revoke all sessions</a>', page)
-        assert bool(links) is may
-        if may:
-            assert "/history/" in page, "The project's own links stay."
-            assert api.post(links[0]).status_code == 302
-            assert not RefreshToken.objects.live().filter(user=ada).exists()
-            assert "Revoke all sessions" not in api.get("/admin/auth/user/add/").content.decode()
+@pytest.mark.parametrize("may", [True, False], ids=["by a superuser", "not by any other member of the staff"])
+def test_the_admin_revokes_all_sessions_from_the_page_of_djangos_own_user_admin(api, another, ada, may):
+    boss = AdminFactory(is_superuser=may)
+    login(api, boss)
+    login(another(), ada)
+    page = api.get(f"/admin/auth/user/{ada.pk}/change/").content.decode()
+    links = re.findall(r'<a href="([^"]+)">Revoke all sessions</a>', page)
+    assert bool(links) is may
+    if may:
+        assert "/history/" in page, "The project's own links stay."
+        assert api.post(links[0]).status_code == 302
+        assert not RefreshToken.objects.live().filter(user=ada).exists()
+        assert "Revoke all sessions" not in api.get("/admin/auth/user/add/").content.decode()

@@ -27,6 +27,12 @@ def begin(client: Any, **more: Any) -> dict[str, Any]:
     return found
 
 
+def answer(client: Any, device: Authenticator, path: str = FACTOR, **changed: Any) -> Any:
+    """Answer by the passkey where a factor is asked for: at a second step, or at another path."""
+    options = post(client, path, {"method": "passkey"}).json()["options"]
+    return post(client, path, {"method": "passkey", "answer": device.sign(options, **changed)})
+
+
 def sign_in(client: Any, device: Authenticator, **changed: Any) -> Any:
     """Sign in by the API. ``changed`` is what the authenticator does otherwise."""
     return post(client, BY_PASSKEY, {"answer": device.sign(begin(client), **changed)})

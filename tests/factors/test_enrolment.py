@@ -13,11 +13,13 @@ from django.test import Client
 
 from factors.models import Passkey, RecoveryCode, Totp
 from factors.recovery import RecoveryCodeFactor
-from tests.browsers import ACCESS, REFRESH, login, new_browser, post
+from tests.browsers import ACCESS, REFRESH, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, User
+from tests.factors import passkey_steps
 from tests.factors.authenticator import Authenticator
 from tests.factors.steps import BY_TOTP, code, set_up
 from tests.parallel import at_once
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -52,12 +54,17 @@ def sign_in(client: Client, user: Any) -> Any:
     return post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD})
 
 
+def begun(user: Any) -> Client:
+    """Return a new browser in which the password of this user was right."""
+    browser = new_browser()
+    sign_in(browser, user)
+    return browser
+
+
 @pytest.fixture
 def client(user: Any, required: Any, clock: Any) -> Client:
     """A browser in which the password was right, so that an app is to be set up next. Before, no code is read."""
-    found = new_browser()
-    sign_in(found, user)
-    return found
+    return begun(user)
 
 
 def secret_in(client: Client) -> str:
@@ -148,14 +155,12 @@ class TestAPasskey:
         assert SecurityEvent.objects.filter(kind="factor_added", user=user, reason="passkey").count() == 1
         again = new_browser()
         assert sign_in(again, user).json()["offered"] == ["passkey"]
-        options = post(again, FACTOR, {"method": "passkey"}).json()["options"]
-        signed = post(again, FACTOR, {"method": "passkey", "answer": device.sign(options)})
+        signed = passkey_steps.answer(again, device)
         assert signed.status_code == 200, signed.content
         assert RecoveryCodeFactor().page_after_sign_in(None, user) == "/account/security/recovery-codes"
 
     def test_of_another_sign_in_is_refused(self, client, user):
-        other = new_browser()
-        sign_in(other, user)
+        other = begun(user)
         made = Authenticator().create(self.options(client))
         assert self.answer(other, made).json()["code"] == "factor_refused"
         assert self.answer(client, made).status_code == 200
@@ -172,8 +177,7 @@ class TestAPasskey:
 
     def test_does_not_replace_what_the_owner_has_set_up_since(self, client, user, clock):
         made = Authenticator().create(self.options(client))
-        owner = new_browser()
-        sign_in(owner, user)
+        owner = begun(user)
         assert enrol(owner, code(secret_in(owner), clock.now)).status_code == 200
         assert self.answer(client, made).status_code == 401
         assert not Passkey.objects.exists()
@@ -183,10 +187,8 @@ class TestNobodyElse:
     """Somebody else knows the password, and tries to set up an app or to learn the owner's secret."""
 
     def test_learns_the_secret_that_the_owner_is_shown(self, user, required, clock):
-        thief, owner = new_browser(), new_browser()
-        sign_in(thief, user)
+        thief, owner = begun(user), begun(user)
         known = secret_in(thief)
-        sign_in(owner, user)
         shown = secret_in(owner)
         assert shown != known
         assert enrol(thief, code(known, clock.now)).status_code == 401
@@ -194,9 +196,7 @@ class TestNobodyElse:
         assert enrol(thief, code(known, clock.now)).status_code == 401
 
     def test_replaces_the_app_that_the_owner_has_set_up_since(self, user, required, clock):
-        thief, owner = new_browser(), new_browser()
-        for client in (thief, owner):
-            sign_in(client, user)
+        thief, owner = begun(user), begun(user)
         assert enrol(owner, code(secret_in(owner), clock.now)).status_code == 200
         app = Totp.objects.get()
         assert post(thief, FACTOR, {"method": NAME}).json() == {"options": None}
@@ -207,11 +207,10 @@ class TestNobodyElse:
 
     def test_has_the_page_of_a_session_show_the_secret_of_a_sign_in(self, user, required, clock):
         required("nobody")
-        owner, thief = new_browser(), new_browser()
-        login(owner, user)
+        owner = signed_in_as(user)
         post(owner, BY_TOTP)
         required("staff")
-        sign_in(thief, user)
+        thief = begun(user)
         known = secret_in(thief)
         answer = post(owner, f"{BY_TOTP}/confirm", {"code": code(known, clock.now), "current_password": PASSWORD})
         assert answer.status_code == 404
@@ -220,8 +219,7 @@ class TestNobodyElse:
     def test_sets_one_up_with_the_answer_to_something_else(self, user, required, clock):
         """It is no factor of the account: nothing but the next step of a sign-in takes it."""
         required("nobody")
-        client = new_browser()
-        login(client, user)
+        client = signed_in_as(user)
         required("staff")
         for given in ({"method": NAME}, {"method": NAME, "answer": "123456"}):
             answer = post(client, "/api/auth/reauthenticate", given)
@@ -232,14 +230,12 @@ class TestNobodyElse:
 
 def test_an_app_that_was_set_up_in_a_session_is_asked_for(user, required, clock):
     required("nobody")
-    client = new_browser()
-    login(client, user)
+    client = signed_in_as(user)
     secret, recovery = set_up(client, clock.now)
     required("staff")
     assert sign_in(new_browser(), user).json()["offered"] == ["totp", "recovery_code"]
     clock.forward(60)
-    other = new_browser()
-    sign_in(other, user)
+    other = begun(user)
     assert post(other, FACTOR, {"method": "totp", "answer": code(secret, clock.now)}).status_code == 200
     assert recovery
 
@@ -299,9 +295,7 @@ def test_of_parallel_sign_ins_one_sets_up_an_app(user, required, clock, rounds):
     """Each has a password that is right, and is shown a secret of its own."""
     for number in range(rounds):
         clock.forward(60)
-        clients, together = [new_browser() for _ in range(3)], Barrier(3)
-        for client in clients:
-            sign_in(client, user)
+        clients, together = [begun(user) for _ in range(3)], Barrier(3)
 
         def set_it_up(client, together=together):
             secret = secret_in(client)

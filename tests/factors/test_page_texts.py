@@ -4,14 +4,14 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 
-from tests.browsers import login, new_browser, post
+from tests.browsers import new_browser
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import create
-from tests.factors.steps import set_up
+from tests.factors.steps import later, set_up
+from tests.tokens.web_steps import signed_in_as
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -52,31 +52,21 @@ class TestConfirmThatItIsYou:
 
 
 class TestTheResetByStaff:
-    @pytest.fixture
-    def staff(self, clock: Any) -> Any:
-        """A member of the staff who may reset factors. Without the permission no text of the page would be seen."""
-        found = UserFactory(is_staff=True)
-        found.user_permissions.add(Permission.objects.get(codename="reset_factors"))
-        return found
-
     def page(self, client: Client, clock: Any) -> str:
         """Return the page, for somebody who signed in an hour ago."""
-        clock.forward(3600)
-        post(client, "/api/auth/refresh")
+        later(client, clock)
         return text(client.get(f"/admin/factors/factorreset/user/{UserFactory().pk}/reset/"))
 
-    def test_with_a_passkey_only_the_button_says_what_it_does(self, staff, clock):
-        client = new_browser()
-        login(client, staff)
+    def test_with_a_passkey_only_the_button_says_what_it_does(self, helper, clock):
+        client = signed_in_as(helper)
         create(client, Authenticator())
         page = self.page(client, clock)
         (button,) = re.findall(r'<button type="button" class="([^"]*)" data-able hidden>Reset factors</button>', page)
         assert "button" in button.split()
         assert "Use a passkey" not in page
 
-    def test_the_field_for_a_code_is_no_password(self, staff, clock):
-        client = new_browser()
-        login(client, staff)
+    def test_the_field_for_a_code_is_no_password(self, helper, clock):
+        client = signed_in_as(helper)
         set_up(client, clock.now)
         page = self.page(client, clock)
         (field,) = re.findall(r'<input[^>]*name="current_password"[^>]*>', page)
@@ -84,15 +74,14 @@ class TestTheResetByStaff:
         assert 'autocomplete="one-time-code"' in field
 
 
-class TestAtTheSecondStep:
-    def test_an_enrolment_does_not_name_one_way_only(self, settings, clock):
-        settings.TOKENS = {**settings.TOKENS, "REQUIRED_FACTORS": "staff"}
-        client, user = new_browser(), AdminFactory()
-        client.post("/sign-in", {"username": user.email, "password": PASSWORD})
-        for way in ("enrol_totp", "enrol_passkey"):
-            page = text(client.get(f"/sign-in/factor?method={way}"))
-            assert "your account needs one more way to prove who you are" in page
-            assert "Do not ask for a code or a passkey on this device for 30 days" in page
+def test_an_enrolment_at_the_second_step_does_not_name_one_way_only(settings, clock):
+    settings.TOKENS = {**settings.TOKENS, "REQUIRED_FACTORS": "staff"}
+    client, user = new_browser(), AdminFactory()
+    client.post("/sign-in", {"username": user.email, "password": PASSWORD})
+    for way in ("enrol_totp", "enrol_passkey"):
+        page = text(client.get(f"/sign-in/factor?method={way}"))
+        assert "your account needs one more way to prove who you are" in page
+        assert "Do not ask for a code or a passkey on this device for 30 days" in page
 
 
 class TestThePageSecurity:

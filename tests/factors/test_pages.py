@@ -5,9 +5,9 @@ import re
 import pytest
 
 from factors.models import Totp
-from tests.browsers import ACCESS, login, post, refresh
+from tests.browsers import ACCESS, login
 from tests.factories import PASSWORD, UserFactory
-from tests.factors.steps import code, set_up
+from tests.factors.steps import code, later, set_up
 from tokens.models import RefreshToken
 from tokens.sessions import factors
 
@@ -61,8 +61,7 @@ def test_a_stranger_is_led_to_the_page_to_sign_in(client, path):
 
 @pytest.mark.parametrize("path", PAGES[1:])
 def test_a_change_needs_a_recent_sign_in(signed_in, clock, path):
-    clock.forward(3600)
-    refresh(signed_in)
+    later(signed_in, clock)
     for answer in (signed_in.get(path), signed_in.post(path)):
         assert answer.headers["Location"] == f"/sign-in/again?next={path}"
     assert not Totp.objects.exists()
@@ -113,8 +112,7 @@ def test_without_the_pages_of_accounts_they_have_a_base_of_their_own(signed_in, 
     page = signed_in.get(PAGE).content.decode()
     assert "<h1>Security</h1>" in page
     assert "Latchkey" not in page
-    clock.forward(3600)
-    post(signed_in, "/api/auth/refresh")
+    later(signed_in, clock)
     assert 'name="current_password"' in signed_in.get(f"{PAGE}/app").content.decode()
     answer = signed_in.post(f"{PAGE}/app", {"current_password": PASSWORD})
     assert secret_on(answer)

@@ -10,11 +10,12 @@ from django.urls import include, path
 
 from factors.models import Passkey, UserHandle
 from factors.passkeys import PasskeyFactor
-from tests.browsers import ACCESS, REFRESH, login, refresh
+from tests.browsers import ACCESS, REFRESH, login
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import create
-from tests.factors.steps import set_up
+from tests.factors.steps import later, set_up
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -79,8 +80,7 @@ class TestAdding:
 class TestRenaming:
     def test_needs_no_recent_sign_in(self, signed_in, device, clock):
         passkey = create(signed_in, device)
-        clock.forward(3600)
-        refresh(signed_in)
+        later(signed_in, clock)
         assert signed_in.post(page_of(passkey, "rename"), {"name": "Kitchen"})["Location"] == PAGE
         assert Passkey.objects.get().name == "Kitchen"
         assert "The passkey is called “Kitchen” now." in signed_in.get(PAGE).text
@@ -108,8 +108,7 @@ class TestRenaming:
 class TestRemoving:
     def test_asks_for_the_passkey_unless_it_was_just_used(self, signed_in, device, clock):
         passkey = create(signed_in, device)
-        clock.forward(3600)
-        refresh(signed_in)
+        later(signed_in, clock)
         shown = signed_in.get(page_of(passkey, "remove")).text
         assert "You will not sign in by “iCloud Keychain” any more." in shown
         assert 'data-passkey="answer"' in shown
@@ -137,9 +136,8 @@ class TestRemoving:
 
 
 @pytest.mark.parametrize("action", ["rename", "remove"])
-def test_another_user_s_passkey_is_not_there(signed_in, device, another, action):
-    other = another()
-    login(other, UserFactory())
+def test_another_user_s_passkey_is_not_there(signed_in, device, action):
+    other = signed_in_as(UserFactory())
     passkey = create(other, device)
     for answer in (signed_in.get(page_of(passkey, action)), signed_in.post(page_of(passkey, action), {"name": "x"})):
         assert answer.status_code == 404
@@ -191,13 +189,11 @@ class TestTheOffer:
         if state == "an app to be asked for":
             set_up(browser, clock.now)
             RefreshToken.objects.update(methods={})
-            clock.forward(1200)
-            refresh(browser)
+            later(browser, clock, 1200)
         elif state == "an access token alone":
             del browser.cookies[REFRESH]
         else:
-            clock.forward(3600)
-            refresh(browser)
+            later(browser, clock)
         assert browser.get(f"{OFFER}?next=/devices")["Location"] == "/devices"
 
     def test_leads_to_no_page_of_another_site(self, browser, user):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from factors import ceremonies
 from factors.ceremonies import Refused
 from tests.browsers import post
+from tests.factors.api.test_api import JSON
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin
-from tests.factors.test_api import JSON
 
 PARTY = SimpleNamespace(id="testserver", origins=["https://testserver"])
 CREATION = ceremonies.creation_options(PARTY, b"c" * 56, b"u" * 64, "somebody", ())

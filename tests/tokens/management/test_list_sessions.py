@@ -3,14 +3,15 @@
 import json
 import re
 from datetime import datetime, timedelta
-from io import StringIO
+from functools import partial
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from tests.browsers import FIREFOX
 from tests.factories import UserFactory
+from tests.tokens.management.steps import output_of
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.statements import statements
 from tokens.models import Device, RefreshToken
@@ -34,10 +35,7 @@ def grace(ada: RefreshToken, clock: Any) -> RefreshToken:
     return Holder(UserFactory(email="grace@example.org"), Client("127.0.0.1", "curl/8.9.1")).row
 
 
-def run(*arguments: str) -> str:
-    out = StringIO()
-    call_command("list_sessions", *arguments, stdout=out)
-    return out.getvalue()
+run = partial(output_of, "list_sessions")
 
 
 def as_json() -> list[dict[str, Any]]:

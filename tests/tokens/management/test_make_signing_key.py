@@ -3,13 +3,13 @@
 import os
 import re
 import stat
-from io import StringIO
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
+from tests.tokens.management.steps import output_of
 from tests.tokens.protocol.pems import pem
 from tokens.conf import keyring, signing_keys, token_settings
 from tokens.management.commands.make_signing_key import Command
@@ -23,9 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def run(path: Path, *arguments: str) -> str:
-    out = StringIO()
-    call_command("make_signing_key", "--output", str(path), *arguments, stdout=out)
-    return out.getvalue()
+    return output_of("make_signing_key", "--output", str(path), *arguments)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -109,7 +107,7 @@ def test_a_key_can_be_made_while_the_settings_lack_one(tmp_path, settings, monke
     settings.TOKENS = {"ALGORITHM": "RS256"}
     monkeypatch.chdir(tmp_path)
     assert Command.requires_system_checks == []
-    call_command("make_signing_key", stdout=StringIO())
+    output_of("make_signing_key")
     assert signing_keys.load("signing-key.pem").algorithm == "RS256"
 
 

@@ -1,13 +1,13 @@
 """Retentions and lifetimes as long as they can be, and longer: no date overflows, and the purge never fails."""
 
 from datetime import timedelta
-from io import StringIO
+from functools import partial
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 
 from tests.browsers import login, refresh
+from tests.tokens.management.steps import output_of
 from tests.tokens.service.holders import Holder
 from tokens.conf import SETTINGS, read, token_settings
 from tokens.conf.reading import MOST_SECONDS
@@ -18,10 +18,7 @@ RETENTIONS = ["SESSION_RETENTION", "EVENT_RETENTION", "ATTEMPT_RETENTION"]
 DURATIONS = [name for name, item in SETTINGS.items() if item.metadata["kind"] == "seconds"]
 
 
-def purge(*arguments: str) -> str:
-    out = StringIO()
-    call_command("purge_tokens", *arguments, stdout=out)
-    return out.getvalue()
+purge = partial(output_of, "purge_tokens")
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
-from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection, transaction
 from django.db.models.signals import post_init
 from uuid_utils.compat import uuid7
 
+from tests.tokens.management.steps import output_of
 from tests.tokens.service.holders import Holder
 from tests.tokens.service.statements import explained, query, statements
 from tests.tokens.service.threads import in_thread, wait_until_blocked
@@ -91,9 +91,7 @@ def reads() -> Iterator[Counter[str]]:
 
 
 def run(*arguments: str) -> str:
-    out = StringIO()
-    call_command("purge_tokens", *arguments, stdout=out)
-    *lines, last = out.getvalue().splitlines(keepends=True)
+    *lines, last = output_of("purge_tokens", *arguments).splitlines(keepends=True)
     assert LAST_LINE.fullmatch(last)
     return "".join(lines)
 

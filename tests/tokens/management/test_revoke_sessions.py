@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from tests.factories import UserFactory
+from tests.tokens.management.steps import output_of
 from tests.tokens.service.holders import Holder
 from tokens.models import RefreshToken, Revocation, SecurityEvent
 from tokens.service import revocation
@@ -20,9 +20,7 @@ NO_DEVICE = "0190b6f2-7e4c-7000-8000-000000000000"
 
 
 def run(*arguments: str) -> str:
-    out = StringIO()
-    call_command("revoke_sessions", *arguments, stdout=out)
-    return re.sub(r" in \d+\.\d s\n$", "\n", out.getvalue())
+    return re.sub(r" in \d+\.\d s\n$", "\n", output_of("revoke_sessions", *arguments))
 
 
 Sessions = dict[str, RefreshToken]

@@ -10,7 +10,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -93,6 +93,14 @@ class WebServer(Process):
     def __init__(self, url: str, **environment: str) -> None:
         super().__init__(url, "serve_http", **environment)
         self.port = int(self._out.readline())
+
+
+def several(url: str, count: int) -> Iterator[list[Process]]:
+    """Yield so many processes on this database, and stop them at the end: the body of a fixture."""
+    found = [Process(url) for _ in range(count)]
+    yield found
+    for process in found:
+        process.stop()
 
 
 def together(processes: Sequence[Process]) -> list[list[Any]]:

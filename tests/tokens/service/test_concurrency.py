@@ -15,7 +15,7 @@ from tests.databases import Databases
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, KeyHolder
 from tests.tokens.service.holders import Holder
-from tests.tokens.service.processes import Process, together, url_of
+from tests.tokens.service.processes import Process, several, together, url_of
 from tokens.models import Device, RefreshToken, Revocation, SecurityEvent
 from tokens.service.client import Client
 from tokens.service.devices import digest_of, new_token
@@ -38,10 +38,7 @@ def url(database: str, databases: Databases, django_db_blocker: DjangoDbBlocker)
 @pytest.fixture(scope="module")
 def processes(url: str) -> Iterator[list[Process]]:
     """Several processes. Within one process, a lock in Python could hide that the database lets two requests win."""
-    found = [Process(url) for _ in range(PROCESSES)]
-    yield found
-    for process in found:
-        process.stop()
+    yield from several(url, PROCESSES)
 
 
 def in_all(processes: list[Process], job: str, *arguments: Any, threads: int = THREADS, **tokens: Any) -> list[Any]:

@@ -13,9 +13,10 @@ import pytest
 from django.db import connection
 
 from tests.databases import start_server
-from tests.tokens.service.holders import GRACE, PATIENCE, Holder
+from tests.tokens.service.holders import GRACE, Holder
 from tests.tokens.service.processes import Process, values_of
 from tests.tokens.service.statements import query
+from tests.tokens.service.threads import eventually
 
 Session = dict[str, Any]
 Waiting = Callable[..., tuple[bool, Any]]
@@ -64,14 +65,6 @@ class Server:
         row = self._connection.execute(query).fetchone()  # type: ignore[call-overload]
         assert row is not None
         return row[0]
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until ``is_so`` returns true. Fail if that takes too long."""
-    until = time.monotonic() + 2 * PATIENCE
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

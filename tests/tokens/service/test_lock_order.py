@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.factories import AdminFactory, UserFactory
 from tests.tokens.service.holders import ELSEWHERE, HOME, Holder
-from tests.tokens.service.processes import Process, together
+from tests.tokens.service.processes import Process, several, together
 from tests.tokens.service.statements import query
 from tests.tokens.service.test_concurrency import url
 from tests.tokens.service.threads import in_thread
@@ -30,10 +30,7 @@ _Reason = RefreshToken.Reason
 @pytest.fixture(scope="module")
 def processes(url: str) -> Iterator[list[Process]]:
     """Two processes. Within one process, a lock in Python could hide that two transactions wait for each other."""
-    found = [Process(url) for _ in range(2)]
-    yield found
-    for process in found:
-        process.stop()
+    yield from several(url, 2)
 
 
 class Actor:

@@ -59,16 +59,19 @@ def is_blocking() -> bool:
     return bool(query("SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"))
 
 
-def wait_until_blocked() -> None:
-    """Wait until another connection waits for a lock that this transaction holds, on PostgreSQL."""
-    until = time.monotonic() + PATIENCE
-    while not is_blocking():
+def eventually(is_so: Callable[[], bool]) -> None:
+    """Wait until ``is_so`` returns true. Fail if that takes too long."""
+    until = time.monotonic() + 2 * PATIENCE
+    while not is_so():
         assert time.monotonic() < until
         time.sleep(0.01)
 
 
+def wait_until_blocked() -> None:
+    """Wait until another connection waits for a lock that this transaction holds, on PostgreSQL."""
+    eventually(is_blocking)
+
+
 def until_one_waits() -> None:
     """Return when a connection waits for a lock."""
-    deadline = time.monotonic() + PATIENCE
-    while query("SELECT count(*) FROM pg_locks WHERE NOT granted") == (0,):
-        assert time.monotonic() < deadline
+    eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted") != (0,))

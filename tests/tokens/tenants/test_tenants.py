@@ -137,22 +137,23 @@ class TestKeys:
             assert kept.cache_info().maxsize == tenants.KEPT
 
 
-class TestARevocation:
-    def test_is_heard_at_its_own_tenant_although_the_other_reads_first(self, site, clock):
-        """The cursor counts the transactions of the server, so a cursor of another schema passes by this revocation."""
-        browsers = {name: site.signed_in(name) for name in NAMES}
-        assert [me(browser) for browser in browsers.values()] == [200, 200]
-        with in_schema(FIRST):
-            revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
-        clock.forward(2)
-        assert [me(browsers[SECOND]), me(browsers[FIRST])] == [200, 401]
-        assert site.revoked() == {FIRST: 1, SECOND: 0}
+def by_staff() -> None:
+    with in_schema(FIRST):
+        revoke_all(RefreshToken.objects.live(), RefreshToken.Reason.ENDED_BY_STAFF)
 
-    def test_of_a_user_who_was_changed_by_sql_belongs_to_the_schema(self, with_triggers, clock):
+
+def by_sql() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f'UPDATE "{FIRST}".accounts_user SET is_active = false')  # noqa: S608
+
+
+class TestARevocation:
+    @pytest.mark.parametrize("revoke", [by_staff, by_sql], ids=["by staff", "by SQL that changes the user"])
+    def test_is_heard_at_its_own_tenant_although_the_other_reads_first(self, with_triggers, clock, revoke):
+        """The cursor counts the transactions of the server, so a cursor of another schema passes by this revocation."""
         browsers = {name: with_triggers.signed_in(name) for name in NAMES}
         assert [me(browser) for browser in browsers.values()] == [200, 200]
-        with connection.cursor() as cursor:
-            cursor.execute(f'UPDATE "{FIRST}".accounts_user SET is_active = false')  # noqa: S608
+        revoke()
         clock.forward(2)
         assert [me(browsers[SECOND]), me(browsers[FIRST])] == [200, 401]
         assert with_triggers.revoked() == {FIRST: 1, SECOND: 0}

@@ -5,8 +5,9 @@ import pytest
 from accounts.service import passwords
 from tests.accounts import steps
 from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
-from tests.browsers import login, refresh
+from tests.browsers import refresh
 from tests.factories import User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -35,12 +36,9 @@ class TestAReset:
         assert can_sign_in(api, user.email, NEW_PASSWORD)
         assert not can_sign_in(api, user.email)
 
-    def test_all_sessions_end_at_once(self, send, user, token_in, another, clock):
-        browsers = [another(), another()]
-        for browser in browsers:
-            login(browser, user)
-        bystander = another()
-        login(bystander, UserFactory())
+    def test_all_sessions_end_at_once(self, send, user, token_in, clock):
+        browsers = [signed_in_as(user) for _ in range(2)]
+        bystander = signed_in_as(UserFactory())
         clock.forward(10)
         assert outcome(send(browsers[0], PATH, {"email": user.email})) == "done"
         assert outcome(reset(browsers[0], token_in(user.email), send=send)) == "done", "Its own session ends as well."

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.accounts.steps import ask, clears_the_tokens, events, problem, who
-from tests.browsers import login, refresh
+from tests.browsers import copy_of, refresh
 from tests.factories import PASSWORD, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -24,11 +25,8 @@ class TestDeletingTheAccount:
         UserFactory(**credentials)
         assert User.objects.get().email == user.email, "The address is free again."
 
-    def test_all_its_sessions_end_at_once_access_tokens_included(self, signed_in, user, another, clock):
-        other, bystander, thief = another(), another(), another()
-        login(other, user)
-        login(bystander, UserFactory())
-        thief.cookies.load({name: cookie.value for name, cookie in signed_in.cookies.items()})
+    def test_all_its_sessions_end_at_once_access_tokens_included(self, signed_in, user, clock):
+        other, bystander, thief = signed_in_as(user), signed_in_as(UserFactory()), copy_of(signed_in)
         signed_in.delete(ME)
         clock.forward(1)
         for client in (other, thief):

@@ -6,6 +6,7 @@ from accounts.service import passwords
 from tests.accounts.steps import NEW_PASSWORD, ask, can_sign_in, events, live, outcome, problem, who
 from tests.browsers import ACCESS, SESSION, login, refresh
 from tests.factories import PASSWORD, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.service.auth_hash import digest_of
 from tokens.service.revocation import revoke
@@ -24,13 +25,10 @@ class TestAChange:
         assert can_sign_in(another(), user.email, NEW_PASSWORD)
         assert not can_sign_in(another(), user.email)
 
-    def test_all_other_sessions_end_at_once_access_tokens_included(self, signed_in, send, user, another, clock):
-        others = [another(), another()]
-        for other in others:
-            login(other, user)
-            assert who(other) == 200
-        bystander = another()
-        login(bystander, UserFactory())
+    def test_all_other_sessions_end_at_once_access_tokens_included(self, signed_in, send, user, clock):
+        others = [signed_in_as(user) for _ in range(2)]
+        assert [who(other) for other in others] == [200, 200]
+        bystander = signed_in_as(UserFactory())
         assert set(send(signed_in, PATH, RIGHT).cookies) <= {SESSION}
         clock.forward(1)
         for other in others:

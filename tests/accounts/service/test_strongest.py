@@ -6,14 +6,14 @@ would take the account over by another address.
 
 import pytest
 
-from tests.browsers import REFRESH, post, refresh
+from tests.browsers import REFRESH, post
 from tests.factories import PASSWORD, User, UserFactory
-from tests.factors.steps import code, set_up
+from tests.factors.steps import code, later, set_up
 from tokens.models import SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
-AGAIN, HOUR, NEW = "/api/auth/reauthenticate", 3600, "new@example.org"
+AGAIN, NEW = "/api/auth/reauthenticate", "new@example.org"
 FIRST = "a first password that nobody guesses"
 
 
@@ -23,8 +23,7 @@ class Person:
     def __init__(self, client, user, clock):
         self.client, self.user, self.clock = client, user, clock
         self.secret, self.codes = set_up(client, clock.now)
-        clock.forward(HOUR)
-        assert refresh(client).status_code == 200
+        later(client, clock)
 
     @property
     def right(self):
@@ -85,8 +84,7 @@ class TestByTheApi:
     def test_a_first_password_is_a_factor_too(self, bare):
         given = {"new_password": FIRST}
         post(bare.client, AGAIN, {"method": "totp", "answer": bare.right})
-        bare.clock.forward(HOUR)
-        refresh(bare.client)
+        later(bare.client, bare.clock)
         assert post(bare.client, "/api/auth/password/change", given).status_code == 403
         post(bare.client, AGAIN, {"method": "totp", "answer": bare.right})
         assert post(bare.client, "/api/auth/password/change", given).status_code == 204

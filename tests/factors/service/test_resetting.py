@@ -19,9 +19,10 @@ from tests.browsers import login, new_browser, post
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import create, sign_in
-from tests.factors.steps import code, set_up
+from tests.factors.steps import code, later, set_up
 from tests.parallel import at_once
 from tests.tokens.service.threads import in_thread, until_one_waits
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
@@ -35,12 +36,6 @@ def page(user: Any) -> str:
     return f"{LIST}user/{user.pk}/reset/"
 
 
-def browser_of(user: Any) -> Client:
-    browser = new_browser()
-    login(browser, user)
-    return browser
-
-
 def ask(browser: Client, user: Any, reason: str = REASON, **more: Any) -> Any:
     return browser.post(page(user), {"reason": reason, **more})
 
@@ -51,18 +46,10 @@ def confirm(browser: Client, row: Any = None, **more: Any) -> Any:
 
 
 @pytest.fixture
-def helper(db: None, clock: Any) -> Any:
-    """A member of the staff with nothing but the permission. A superuser would hide a missing check."""
-    found = UserFactory(is_staff=True)
-    found.user_permissions.add(Permission.objects.get(codename="reset_factors"))
-    return found
-
-
-@pytest.fixture
 def owner(clock: Any) -> Any:
     """A user with an app, recovery codes, and a session. Without one of them, a reset that leaves it would pass."""
     user = UserFactory()
-    set_up(browser_of(user), clock.now)
+    set_up(signed_in_as(user), clock.now)
     return user
 
 
@@ -70,7 +57,7 @@ def owner(clock: Any) -> Any:
 def boss(clock: Any) -> Any:
     """A superuser with an app. With `owner` only, a reset that does not wait for a second person would go unnoticed."""
     user = AdminFactory()
-    set_up(browser_of(user), clock.now)
+    set_up(signed_in_as(user), clock.now)
     return user
 
 
@@ -89,7 +76,7 @@ def is_reset(user: Any) -> bool:
 
 
 def test_all_factors_and_sessions_end_and_the_owner_gets_one_mail(owner, helper, mailoutbox, committed):
-    browser = browser_of(helper)
+    browser = signed_in_as(helper)
     with committed():
         assert ask(browser, owner).status_code == 302
     assert is_reset(owner)
@@ -107,7 +94,7 @@ def test_all_factors_and_sessions_end_and_the_owner_gets_one_mail(owner, helper,
 
 
 def test_the_reason_is_no_link_and_must_be_there(owner, helper, mailoutbox, committed):
-    browser = browser_of(helper)
+    browser = signed_in_as(helper)
     for reason in ("", "   ", "x" * 151):
         assert ask(browser, owner, reason).status_code == 200
     assert not is_reset(owner)
@@ -126,17 +113,17 @@ class TestNobodyElse:
     def test_without_the_permission(self, owner, permissions):
         member = UserFactory(is_staff=True)
         member.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        browser = browser_of(member)
+        browser = signed_in_as(member)
         assert (browser.get(page(owner)).status_code, ask(browser, owner).status_code) == (403, 403)
         assert not is_reset(owner)
 
     def test_with_the_permission_but_not_of_the_staff(self, owner, helper):
         User.objects.filter(pk=helper.pk).update(is_staff=False)
-        assert ask(browser_of(helper), owner).status_code == 302
+        assert ask(signed_in_as(helper), owner).status_code == 302
         assert not is_reset(owner)
 
     def test_their_own(self, helper, boss, clock):
-        browser = browser_of(helper)
+        browser = signed_in_as(helper)
         set_up(browser, clock.now)
         assert (browser.get(page(helper)).status_code, ask(browser, helper).status_code) == (403, 403)
         assert not is_reset(helper)
@@ -145,7 +132,7 @@ class TestNobodyElse:
     def test_in_an_impersonation(self, owner, boss, helper, settings, clock):
         settings.ROOT_URLCONF = "tests.tokens.web.impersonation_urls"
         actor = AdminFactory()
-        browser = browser_of(actor)
+        browser = signed_in_as(actor)
         browser.post(f"/probe/impersonate/{helper.email}")
         assert browser.get("/api/auth/me").json()["session"]["actor"]["id"] == str(actor.pk)
         assert (browser.get(page(owner)).status_code, ask(browser, owner).status_code) == (403, 403)
@@ -159,22 +146,20 @@ class TestNobodyElse:
         "key", ["nobody", "0190b6f2-7e4c-7000-8000-000000000000"], ids=["not a key", "a key that no user has"]
     )
     def test_of_nobody(self, helper, key):
-        assert browser_of(helper).post(f"{LIST}user/{key}/reset/", {"reason": REASON}).status_code == 404
+        assert signed_in_as(helper).post(f"{LIST}user/{key}/reset/", {"reason": REASON}).status_code == 404
 
 
 class TestARecentSignIn:
     def test_of_an_hour_ago_is_not_enough(self, owner, helper, clock):
-        browser = browser_of(helper)
-        clock.forward(3600)
-        post(browser, "/api/auth/refresh")
+        browser = signed_in_as(helper)
+        later(browser, clock)
         assert ask(browser, owner).headers["Location"].startswith("/sign-in/again?next=")
         assert not is_reset(owner)
 
     def test_by_the_password_is_not_enough_if_there_is_an_app(self, owner, helper, clock):
-        browser = browser_of(helper)
+        browser = signed_in_as(helper)
         secret, _ = set_up(browser, clock.now)
-        clock.forward(3600)
-        post(browser, "/api/auth/refresh")
+        later(browser, clock)
         post(browser, "/api/auth/reauthenticate", {"password": PASSWORD})
         shown = browser.get(page(owner)).content.decode()
         assert 'value="totp"' in shown
@@ -190,14 +175,14 @@ class TestASuperuser:
     @pytest.fixture
     def asked(self, boss: Any, helper: Any) -> Client:
         """The browser of the member of the staff who asked for it. Without that there would be nothing to confirm."""
-        browser = browser_of(helper)
+        browser = signed_in_as(helper)
         assert ask(browser, boss).status_code == 302
         assert not is_reset(boss)
         return browser
 
     def test_waits_for_another_superuser(self, asked, boss, helper, mailoutbox, committed):
         other = AdminFactory()
-        browser = browser_of(other)
+        browser = signed_in_as(other)
         shown = browser.get(LIST).content.decode()
         assert REASON in shown
         row = FactorReset.objects.get()
@@ -215,7 +200,7 @@ class TestASuperuser:
         row = FactorReset.objects.get()
         assert ask(asked, boss, "Another reason").status_code == 302
         assert FactorReset.objects.get().reason == "Another reason"
-        assert confirm(browser_of(AdminFactory()), row).status_code == 404
+        assert confirm(signed_in_as(AdminFactory()), row).status_code == 404
         assert not is_reset(boss)
 
     def test_is_not_confirmed_by_its_owner(self, asked, boss, clock):
@@ -229,7 +214,7 @@ class TestASuperuser:
 
     def test_is_not_confirmed_by_whoever_has_asked_for_it(self, boss):
         other = AdminFactory()
-        browser = browser_of(other)
+        browser = signed_in_as(other)
         ask(browser, boss)
         assert confirm(browser).status_code == 403
         assert not is_reset(boss)
@@ -237,13 +222,13 @@ class TestASuperuser:
     def test_is_not_confirmed_by_staff(self, asked, boss, helper):
         member = UserFactory(is_staff=True)
         member.user_permissions.set(helper.user_permissions.all())
-        browser = browser_of(member)
+        browser = signed_in_as(member)
         assert (confirm(browser).status_code, browser.get(LIST).status_code) == (403, 403)
         assert not is_reset(boss)
 
     def test_waits_for_a_day(self, asked, boss, clock):
         clock.forward(86400)
-        browser = browser_of(AdminFactory())
+        browser = signed_in_as(AdminFactory())
         row = FactorReset.objects.get()
         assert REASON not in browser.get(LIST).content.decode()
         assert confirm(browser, row).status_code == 404
@@ -258,7 +243,7 @@ class TestASuperuser:
             group.permissions.set(helper.user_permissions.all())
             helper.user_permissions.clear()
             helper.groups.add(group)
-        ask(browser_of(helper), boss)
+        ask(signed_in_as(helper), boss)
         row = FactorReset.objects.get()
         {
             "the permission is gone": helper.user_permissions.clear,
@@ -267,28 +252,27 @@ class TestASuperuser:
             "deactivated": lambda: User.objects.filter(pk=helper.pk).update(is_active=False),
             "deleted": helper.delete,
         }[how]()
-        assert confirm(browser_of(AdminFactory()), row).status_code in {403, 404}
+        assert confirm(signed_in_as(AdminFactory()), row).status_code in {403, 404}
         assert not is_reset(boss)
 
     def test_needs_a_recent_sign_in_of_who_confirms(self, asked, boss, clock):
-        browser = browser_of(AdminFactory())
-        clock.forward(3600)
-        post(browser, "/api/auth/refresh")
+        browser = signed_in_as(AdminFactory())
+        later(browser, clock)
         assert confirm(browser).status_code == 302
         assert not is_reset(boss)
 
     def test_is_declined_by_a_superuser_only(self, asked, boss, helper):
         row = FactorReset.objects.get()
         assert confirm(asked, decline="yes").status_code == 403
-        assert confirm(browser_of(AdminFactory()), decline="yes").status_code == 302
+        assert confirm(signed_in_as(AdminFactory()), decline="yes").status_code == 302
         assert not FactorReset.objects.exists()
-        assert confirm(browser_of(AdminFactory()), row).status_code == 404
+        assert confirm(signed_in_as(AdminFactory()), row).status_code == 404
         assert not is_reset(boss)
 
     def test_all_that_wait_end_with_the_first(self, asked, boss):
-        ask(browser_of(AdminFactory()), boss)
+        ask(signed_in_as(AdminFactory()), boss)
         row, _ = FactorReset.objects.order_by("pk")
-        assert confirm(browser_of(AdminFactory()), row).status_code == 302
+        assert confirm(signed_in_as(AdminFactory()), row).status_code == 302
         assert not FactorReset.objects.exists()
 
 
@@ -307,7 +291,7 @@ class TestAtTheSameTime:
         return answers[0]
 
     def test_who_becomes_a_superuser_has_to_be_confirmed(self, owner, helper):
-        browser, rows = browser_of(helper), User.objects.filter(pk=owner.pk)
+        browser, rows = signed_in_as(helper), User.objects.filter(pk=owner.pk)
         answer = self.meanwhile(lambda: rows.update(is_superuser=True), lambda: ask(browser, owner))
         assert answer.status_code == 302
         assert FactorReset.objects.get().user == owner
@@ -315,7 +299,7 @@ class TestAtTheSameTime:
 
     @pytest.mark.parametrize("way", ["the permission", "the staff", "the account"])
     def test_who_loses(self, owner, helper, way):
-        browser, rows = browser_of(helper), User.objects.filter(pk=helper.pk)
+        browser, rows = signed_in_as(helper), User.objects.filter(pk=helper.pk)
 
         def lose() -> None:
             rows.select_for_update().get()
@@ -328,8 +312,8 @@ class TestAtTheSameTime:
         assert not is_reset(owner)
 
     def test_who_has_asked_for_it_and_loses_the_permission(self, boss, helper):
-        ask(browser_of(helper), boss)
-        browser, rows = browser_of(AdminFactory()), User.objects.filter(pk=helper.pk)
+        ask(signed_in_as(helper), boss)
+        browser, rows = signed_in_as(AdminFactory()), User.objects.filter(pk=helper.pk)
 
         def lose() -> None:
             rows.select_for_update().get()
@@ -339,8 +323,8 @@ class TestAtTheSameTime:
         assert not is_reset(boss)
 
     def test_of_two_confirmations_one_is_carried_out(self, boss, helper):
-        ask(browser_of(helper), boss)
-        row, browsers = FactorReset.objects.get(), [browser_of(AdminFactory()) for _ in range(2)]
+        ask(signed_in_as(helper), boss)
+        row, browsers = FactorReset.objects.get(), [signed_in_as(AdminFactory()) for _ in range(2)]
         answers = at_once(*(partial(confirm, browser, row) for browser in browsers))
         assert sorted(answer.status_code for answer in answers) == [302, 404]
         assert SecurityEvent.objects.filter(kind="factors_reset").count() == 1
@@ -348,31 +332,31 @@ class TestAtTheSameTime:
     def test_two_who_reset_each_other_both_do(self, helper, clock):
         other = UserFactory(is_staff=True)
         other.user_permissions.set(helper.user_permissions.all())
-        answers = at_once(partial(ask, browser_of(helper), other), partial(ask, browser_of(other), helper))
+        answers = at_once(partial(ask, signed_in_as(helper), other), partial(ask, signed_in_as(other), helper))
         assert {answer.status_code for answer in answers} <= {302, 403}  # The session of the second may have ended.
         assert SecurityEvent.objects.filter(kind="factors_reset").exists()
 
 
 def test_the_page_of_a_user_leads_to_it(owner, helper):
-    browser = browser_of(AdminFactory())
+    browser = signed_in_as(AdminFactory())
     shown = browser.get(f"{USERS}{owner.pk}/change/").content.decode()
     assert page(owner) in shown
     assert "/revoke/" in shown
     helper.user_permissions.add(Permission.objects.get(codename="view_user"))
-    assert page(owner) in browser_of(helper).get(f"{USERS}{owner.pk}/change/").content.decode()
-    assert page(helper) not in browser_of(helper).get(f"{USERS}{helper.pk}/change/").content.decode()
+    assert page(owner) in signed_in_as(helper).get(f"{USERS}{owner.pk}/change/").content.decode()
+    assert page(helper) not in signed_in_as(helper).get(f"{USERS}{helper.pk}/change/").content.decode()
     member = UserFactory(is_staff=True)
     member.user_permissions.add(Permission.objects.get(codename="view_user"))
-    assert "/reset/" not in browser_of(member).get(f"{USERS}{owner.pk}/change/").content.decode()
+    assert "/reset/" not in signed_in_as(member).get(f"{USERS}{owner.pk}/change/").content.decode()
 
 
 def test_who_may_not_look_at_users_learns_no_name(owner, helper):
-    shown = browser_of(helper).get(page(owner)).content.decode()
+    shown = signed_in_as(helper).get(page(owner)).content.decode()
     assert (owner.email in shown, str(owner.pk) in shown) == (False, True)
 
 
 def test_it_is_in_german(owner, helper):
-    shown = browser_of(helper).get(page(owner), headers={"Accept-Language": "de"}).content.decode()
+    shown = signed_in_as(helper).get(page(owner), headers={"Accept-Language": "de"}).content.decode()
     assert "Faktoren zurücksetzen" in shown
     assert re.search(r"Begr(ü|&uuml;)ndung", shown)
 
@@ -420,7 +404,7 @@ class TestTheCommand:
 
 
 def test_staff_who_have_nothing_but_a_passkey_answer_by_it(helper, owner, clock):
-    browser, device = browser_of(helper), Authenticator()
+    browser, device = signed_in_as(helper), Authenticator()
     create(browser, device)
     User.objects.filter(pk=helper.pk).update(password="!")
     clock.forward(3600)

@@ -6,11 +6,12 @@ from django.urls import path
 
 from factors.models import Passkey, RecoveryCode, Totp, UserHandle
 from factors.service import passkeys, recovery_codes, removal
-from tests.browsers import ACCESS, login, post
+from tests.browsers import ACCESS, post
 from tests.factories import PASSWORD, UserFactory
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin, create, sign_in
-from tests.factors.steps import API, BY_TOTP, set_up
+from tests.factors.steps import API, BY_TOTP, later, set_up
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.sessions import factors, requires
 
@@ -82,9 +83,8 @@ class TestARemoval:
         assert remove(signed_in, end_other_sessions=True).status_code == 200
         assert RefreshToken.objects.live().count() == 1
 
-    def test_of_somebody_elses_is_like_one_that_does_not_exist(self, device, another):
-        stranger = another()
-        login(stranger, UserFactory())
+    def test_of_somebody_elses_is_like_one_that_does_not_exist(self, device):
+        stranger = signed_in_as(UserFactory())
         answers = [remove(stranger), remove(stranger, Passkey(pk=passkeys.UUID(int=1)))]
         assert [answer.status_code for answer in answers] == [404, 404]
         assert answers[0].content == answers[1].content
@@ -104,8 +104,7 @@ class TestAChange:
 
     @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
     def test_is_not_made_by_a_password(self, device, signed_in, change, clock):
-        clock.forward(3600)
-        post(signed_in, "/api/auth/refresh")
+        later(signed_in, clock)
         for body in ({}, {"current_password": PASSWORD}):
             answer = change(signed_in, **body)
             assert (answer.status_code, answer.json()["code"]) == (403, "reauthentication_required")
@@ -128,8 +127,7 @@ class TestAChange:
         assert post(signed_in, PASSKEYS).json()["code"] == "reauthentication_required"
 
     def test_of_a_name_needs_no_recent_sign_in(self, device, signed_in, clock):
-        clock.forward(3600)
-        post(signed_in, "/api/auth/refresh")
+        later(signed_in, clock)
         path = f"{PASSKEYS}/{Passkey.objects.get().pk}"
         answer = signed_in.patch(path, {"name": " my phone "}, content_type="application/json")
         assert answer.json()["passkey"]["name"] == "my phone"

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.accounts.steps import DAY, ask, can_sign_in, confirm, events, leads_to, outcome, seen, statements, who
-from tests.browsers import REFRESH, login, refresh
+from tests.browsers import REFRESH, login, new_browser, refresh
 from tests.factories import PASSWORD, AdminFactory, User, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.conf import token_settings
 from tokens.models import RefreshToken, SecurityEvent
 
@@ -95,49 +96,44 @@ def test_the_address_that_the_user_has_is_invalid(signed_in, send, user, mailout
     assert not mailoutbox
 
 
-def sign_in_again(browser, user, another):
+def sign_in_again(browser, user):
     """Sign in again in the same browser. Its first refresh ends the earlier session."""
     login(browser, user)
     assert refresh(browser).status_code == 200
 
 
-def sign_out_the_next_one(browser, user, another):
-    sign_in_again(browser, user, another)
+def sign_out_the_next_one(browser, user):
+    sign_in_again(browser, user)
     ask(browser, "logout")
 
 
-def end_others_after_the_next_one(browser, user, another):
-    sign_in_again(browser, user, another)
-    end_others(browser, user, another)
+def end_others_after_the_next_one(browser, user):
+    sign_in_again(browser, user)
+    end_others(browser, user)
 
 
-def end_others(browser, user, another):
-    other = another()
-    login(other, user)
-    assert other.delete("/api/auth/sessions").status_code == 204
+def end_others(browser, user):
+    assert signed_in_as(user).delete("/api/auth/sessions").status_code == 204
 
 
-def end_this_one(browser, user, another):
-    other, session = another(), RefreshToken.objects.get()
-    login(other, user)
-    assert other.delete(f"/api/auth/sessions/{session.pk}").status_code == 204
+def end_this_one(browser, user):
+    session = RefreshToken.objects.get()
+    assert signed_in_as(user).delete(f"/api/auth/sessions/{session.pk}").status_code == 204
 
 
-def use_an_old_refresh_token(browser, user, another):
+def use_an_old_refresh_token(browser, user):
     old = browser.cookies[REFRESH].value
     RefreshToken.objects.update(generation=5)
-    thief = another()
-    thief.cookies[REFRESH] = old
-    assert refresh(thief).status_code == 401
+    assert refresh(new_browser(), old).status_code == 401
 
 
-def open_too_many(browser, user, another):
+def open_too_many(browser, user):
     for _ in range(token_settings().max_sessions):
-        login(another(), user)
+        signed_in_as(user)
 
 
 ENDED = {
-    "it is signed out": lambda browser, user, another: ask(browser, "logout"),
+    "it is signed out": lambda browser, user: ask(browser, "logout"),
     "it is ended in another session": end_this_one,
     "all others are ended in another session": end_others,
     "its refresh token is used twice": use_an_old_refresh_token,
@@ -147,7 +143,7 @@ ENDED = {
 NOT_ENDED = {
     "the person signs in again on the device": sign_in_again,
     "it makes way for newer ones": open_too_many,
-    "it is refreshed": lambda browser, user, another: refresh(browser),
+    "it is refreshed": lambda browser, user: refresh(browser),
 }
 
 
@@ -156,7 +152,7 @@ class TestTheSessionThatAskedForIt:
     def test_ends_the_link_if(self, signed_in, user, another, token_in, end, clock):
         ask(signed_in, PATH, TO_NEW)
         clock.forward(1)
-        end(signed_in, user, another)
+        end(signed_in, user)
         assert outcome(confirm(another(), token_in(NEW))) == "400 invalid_token"
         assert User.objects.get().email == user.email
 
@@ -164,19 +160,19 @@ class TestTheSessionThatAskedForIt:
     def test_does_not_end_the_link_if(self, signed_in, user, another, token_in, go_on, clock):
         ask(signed_in, PATH, TO_NEW)
         clock.forward(1)
-        go_on(signed_in, user, another)
+        go_on(signed_in, user)
         assert outcome(confirm(another(), token_in(NEW))) == "done"
         assert User.objects.get().email == NEW
 
 
 class TestAChangeByStaff:
     @pytest.fixture
-    def change(self, user, another, django_capture_on_commit_callbacks):
+    def change(self, user, django_capture_on_commit_callbacks):
         """Saves another address in the admin, and returns the superuser. A save by the test would skip the page."""
 
         def save(email):
-            staff, browser = AdminFactory(), another()
-            login(browser, staff)
+            staff = AdminFactory()
+            browser = signed_in_as(staff)
             page = f"/admin/accounts/user/{user.pk}/change/"
             with django_capture_on_commit_callbacks(execute=True):
                 assert leads_to(browser.post(page, {"email": email, "is_active": "on"})) == "/admin/accounts/user/"

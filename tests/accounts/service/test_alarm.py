@@ -22,6 +22,7 @@ from tests.accounts.steps import (
 )
 from tests.browsers import REFRESH, login, refresh
 from tests.factories import User, UserFactory, link_token
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
 pytestmark = pytest.mark.django_db
@@ -52,10 +53,8 @@ def is_raised(response) -> bool:
 
 
 class TestPressingTheButton:
-    def test_ends_all_sessions_of_the_user_the_current_one_included(self, thief, another, user, token):
-        browser, bystander = another(), another()
-        login(browser, user)
-        login(bystander, UserFactory())
+    def test_ends_all_sessions_of_the_user_the_current_one_included(self, thief, user, token):
+        browser, bystander = signed_in_as(user), signed_in_as(UserFactory())
         assert is_raised(press(token, browser))
         assert who(thief) == who(browser) == 401
         assert refresh(thief).status_code == 401

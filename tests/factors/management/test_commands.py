@@ -1,13 +1,12 @@
 """``manage.py encrypt_factors``, after SECRET_KEY was changed."""
 
-from io import StringIO
-
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from factors.models import Totp
 from factors.service import totp
 from tests.factors.steps import code, set_up
+from tests.tokens.management.steps import output_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -15,8 +14,7 @@ ANOTHER = "another secret for tests that is long enough to be taken for a real o
 
 
 def run(*arguments):
-    call_command("encrypt_factors", *arguments, stdout=(out := StringIO()))
-    return out.getvalue().partition(" in ")[0]
+    return output_of("encrypt_factors", *arguments).partition(" in ")[0]
 
 
 def test_it_encrypts_what_is_under_an_older_key(signed_in, user, clock, settings):

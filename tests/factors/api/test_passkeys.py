@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, post
-from tests.factors.passkey_steps import FACTOR, PASSKEYS, sign_in
+from tests.factors.passkey_steps import PASSKEYS, answer, sign_in
+from tests.factors.steps import later
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -24,19 +25,16 @@ def test_is_a_second_step_after_the_password(device, another, user):
     browser = another()
     begun = post(browser, "/api/auth/login", {"email": user.email, "password": "correct horse battery staple"})
     assert (begun.status_code, begun.json()["offered"]) == (401, ["passkey"])
-    options = post(browser, FACTOR, {"method": "passkey"}).json()["options"]
-    answer = post(browser, FACTOR, {"method": "passkey", "answer": device.sign(options)})
-    assert answer.status_code == 200, answer.content
-    assert answer.json()["session"]["amr"] == ["pwd", "pop", "user", "mfa"]
+    answered = answer(browser, device)
+    assert answered.status_code == 200, answered.content
+    assert answered.json()["session"]["amr"] == ["pwd", "pop", "user", "mfa"]
 
 
 def test_reauthenticates(device, signed_in, clock):
-    clock.forward(3600)
-    post(signed_in, "/api/auth/refresh")
-    options = post(signed_in, "/api/auth/reauthenticate", {"method": "passkey"}).json()["options"]
-    answer = post(signed_in, "/api/auth/reauthenticate", {"method": "passkey", "answer": device.sign(options)})
-    assert answer.status_code == 200, answer.content
-    assert "pop" in answer.json()["session"]["amr"]
+    later(signed_in, clock)
+    answered = answer(signed_in, device, "/api/auth/reauthenticate")
+    assert answered.status_code == 200, answered.content
+    assert "pop" in answered.json()["session"]["amr"]
 
 
 def test_is_listed_renamed_and_removed(device, signed_in):

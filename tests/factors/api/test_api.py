@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from factors.models import RecoveryCode, Totp
 from tests.browsers import ACCESS, post
-from tests.factors.steps import API, BY_TOTP, code, set_up
+from tests.factors.steps import API, BY_TOTP, code, later, set_up
 from tokens.models import RefreshToken
 from tokens.sessions import factors
 
@@ -41,8 +41,7 @@ class TestAChange:
 
     def test_needs_a_recent_sign_in_or_an_answer(self, ready, change, clock):
         before = rows()
-        clock.forward(3600)
-        post(ready, "/api/auth/refresh")
+        later(ready, clock)
         answer = change(ready).json()
         assert (answer["code"], answer["offered"]) == ("reauthentication_required", ["totp", "recovery_code"])
         assert change(ready, current_password="wrong").json()["code"] == "invalid_credentials"

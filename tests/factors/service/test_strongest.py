@@ -6,9 +6,10 @@ On pages too, a person without a password is asked for what they have.
 import pytest
 
 from factors.models import RecoveryCode, Totp
-from tests.browsers import ACCESS, REFRESH, login, post, refresh
+from tests.browsers import ACCESS, REFRESH, post
 from tests.factories import PASSWORD, UserFactory
-from tests.factors.steps import API, BY_TOTP, code, set_up
+from tests.factors.steps import API, BY_TOTP, code, later, set_up
+from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import instant
 
@@ -38,8 +39,7 @@ each = pytest.mark.parametrize("change", [make_codes, begin, remove])
 def owner(signed_in, clock):
     """A browser an hour after its user set up an app, with secret and codes. Before, no proof would be asked for."""
     signed_in.secret, signed_in.codes = set_up(signed_in, clock.now)
-    clock.forward(HOUR)
-    assert refresh(signed_in).status_code == 200
+    later(signed_in, clock)
     return signed_in
 
 
@@ -84,9 +84,8 @@ class TestByTheApi:
     def test_the_first_app_needs_a_recent_sign_in_only(self, signed_in):
         assert begin(signed_in).status_code == 200
 
-    def test_a_code_that_has_just_confirmed_the_app_counts_in_its_session_alone(self, signed_in, user, clock, another):
-        other = another()
-        login(other, user)
+    def test_a_code_that_has_just_confirmed_the_app_counts_in_its_session_alone(self, signed_in, user, clock):
+        other = signed_in_as(user)
         set_up(signed_in, clock.now)
         assert make_codes(other).json()["code"] == "reauthentication_required"
         assert make_codes(signed_in).status_code == 200
@@ -113,13 +112,12 @@ class TestOnPages:
         assert Totp.objects.get().decrypt() == secret
 
     @pytest.mark.parametrize("by", ["with an access token alone", "in a session of an hour ago"])
-    def test_a_person_without_a_password_is_asked_for_what_they_have(self, client, another, clock, by):
+    def test_a_person_without_a_password_is_asked_for_what_they_have(self, client, clock, by):
         person = UserFactory(password=None)
         client.force_login(person)
         client.get("/devices")
         secret, _ = set_up(client, clock.now)
-        clock.forward(HOUR)
-        refresh(client)
+        later(client, clock)
         if by == "with an access token alone":
             del client.cookies[REFRESH]
         page = client.get(PAGE).content.decode()
