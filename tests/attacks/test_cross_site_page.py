@@ -158,11 +158,8 @@ class TestAnyOtherRequest:
     @from_each_site
     def test_is_told_that_the_access_token_has_expired(self, idle, site):
         response = idle.get(ME, headers={**site, **BY_SCRIPT})
-        assert (response.status_code, response.json()["code"], is_unchanged(idle, response)) == (
-            401,
-            "token_expired",
-            True,
-        )
+        found = response.status_code, response.json()["code"], is_unchanged(idle, response)
+        assert found == (401, "token_expired", True)
 
     def test_gets_an_answer_that_is_not_kept_for_requests_of_our_own_origin(self, idle):
         response = idle.get(PAGE, headers={**SITES["a sibling host"], **BY_SCRIPT})

@@ -111,12 +111,11 @@ class TestWhichDevicesHaveABudgetOfTheirOwn:
         assert with_own_budget([*devices, *new], user) == [6, 7, 8, 9, 10]
 
 
-class TestTheNetwork:
-    def test_counts_the_wrong_passwords_of_known_devices_too_and_does_not_close_them(self, devices, user, throttled):
-        throttled(sign_in_network="5/h")
-        assert guess(user, copy_of(devices[5]), 5) == [401] * 5
-        assert sign_in(browser_at("203.0.113.2"), UserFactory()) == 429
-        assert sign_in(copy_of(devices[5]), user) == 200
+def test_the_network_counts_wrong_passwords_of_known_devices_too_and_does_not_close_them(devices, user, throttled):
+    throttled(sign_in_network="5/h")
+    assert guess(user, copy_of(devices[5]), 5) == [401] * 5
+    assert sign_in(browser_at("203.0.113.2"), UserFactory()) == 429
+    assert sign_in(copy_of(devices[5]), user) == 200
 
 
 class TestAThiefWhoKnowsThePassword:

@@ -43,9 +43,7 @@ def target(db: None) -> Any:
 
 
 def thief_of(signed: Signed) -> Client:
-    thief = new_browser()
-    thief.cookies[signed.access_cookie] = signed.access
-    return thief
+    return new_browser({signed.access_cookie: signed.access})
 
 
 def set_password(browser: Client, user: Any) -> bool:
@@ -69,8 +67,7 @@ def test_a_visit_leaves_no_sign_in_in_djangos_session(target, kind, visit):
 def test_neither_does_a_visit_with_the_access_token_of_an_impersonation(target, visit):
     signed = sign_in(AdminFactory(), "cookie")
     assert by_function(signed.client, target).status_code == 200
-    thief = new_browser()
-    thief.cookies[ACCESS] = signed.client.cookies[ACCESS].value
+    thief = new_browser({ACCESS: signed.client.cookies[ACCESS].value})
     assert visit(thief, target).status_code in {403, 405}
     assert SESSION_KEY not in thief.session
     assert RefreshToken.objects.live().exclude(actor=None).exists()

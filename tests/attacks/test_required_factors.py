@@ -15,17 +15,17 @@ from tests.attacks.entry_points import INTROSPECTION, by_service
 from tests.attacks.test_sign_in_policy import (
     ENTRY_POINTS,
     PENDING,
-    cookies_of,
     everything,
     outside,
+    signs_nobody_in,
     with_a_session_of_before,
 )
-from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post, refresh
+from tests.browsers import ACCESS, FIREFOX, REFRESH, AsyncBrowser, new_browser, post, refresh
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.devices import OFFERED, Device
 from tests.tokens.service.holders import STILL_TIME
 from tests.tokens.web.impersonation import by_function, by_hijack
-from tests.tokens.web_steps import who
+from tests.tokens.web_steps import signed_in_as, who
 from tokens import sessions
 from tokens.contrib import rest_framework as adapter
 from tokens.models import RefreshToken
@@ -69,8 +69,7 @@ def owner(db: None) -> Any:
 @pytest.fixture
 def browser(owner: Any, clock: Any) -> Client:
     """A browser in which the owner signed in before that. Without it no older session would be tested."""
-    found = new_browser()
-    login(found, owner)
+    found = signed_in_as(owner)
     clock.forward(STILL_TIME)
     assert refresh(found).status_code == 200
     return found
@@ -86,13 +85,8 @@ class TestASignIn:
         assert RefreshToken.objects.count() == 1
         Group.objects.all().delete()
         require()
-        before = everything(owner)
         found = kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)
-        response = enter(found, owner)
-        assert everything(owner) == before
-        assert cookies_of(response) <= {PENDING}
-        assert owner.email not in response.text
-        assert who(found) is None
+        signs_nobody_in(found, enter, owner, PENDING)
 
     def test_without_a_request_of_the_middleware_raises(self, owner, require):
         assert who(outside(owner)) == str(owner.pk)
@@ -350,8 +344,7 @@ class TestASessionOfBefore:
         assert device.register().status_code == 200
 
     def test_of_a_thief_with_the_token_is_nobodys(self, browser, owner, require, clock):
-        thief = new_browser()
-        thief.cookies[REFRESH] = browser.cookies[REFRESH].value
+        thief = new_browser({REFRESH: browser.cookies[REFRESH].value})
         require()
         clock.forward(LONG)
         assert who(thief) is None
