@@ -27,11 +27,7 @@ from tests.documents import ROOT
 from tests.programs import built_wheel, completed, free_port
 
 HERE = Path(__file__).parent
-FILES = {
-    "settings.py": "site_/settings.py",
-    "urls.py": "site_/urls.py",
-    "policies.py": "policies.py",
-}
+FILES = {"settings.py": "site_/settings.py", "urls.py": "site_/urls.py", "policies.py": "policies.py"}
 PAGE = "docs/how-to/existing-project.md"
 SECONDS = 300
 """The time limit of what is done with the server."""

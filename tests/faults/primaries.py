@@ -24,17 +24,7 @@ from tests.clients.projects import Answer, Server, clean_environment
 from tests.docs.blocks import Block, block, blocks
 from tests.faults.site import GRACE, LIFETIME, PATIENCE, SECRET_KEY, STILL
 from tests.programs import completed
-from tests.scale.cluster import (
-    DEPLOY,
-    HOST,
-    PASSWORD,
-    ROOT,
-    Database,
-    Front,
-    node_started,
-    primary_started,
-    wait_for,
-)
+from tests.scale.cluster import DEPLOY, HOST, PASSWORD, ROOT, Database, Front, node_started, primary_started, wait_for
 from tests.scale.people import Account, Browser
 
 PAGE = "docs/how-to/several-primaries.md"
