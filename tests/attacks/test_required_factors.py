@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
-from django.db import connections
 from django.test import Client
 
 from tests.attacks.entry_points import INTROSPECTION, by_service
 from tests.attacks.test_sign_in_policy import (
     ENTRY_POINTS,
     PENDING,
+    browser_at_server,
     everything,
     outside,
     signs_nobody_in,
@@ -78,15 +78,11 @@ def browser(owner: Any, clock: Any) -> Client:
 class TestASignIn:
     @pytest.mark.parametrize(("kind", "enter"), ENTRY_POINTS.values(), ids=ENTRY_POINTS)
     def test_at_each_entry_point_leaves_nothing_but_a_pending_one(self, kind, enter, owner, require, monkeypatch):
-        for connection in connections.all():
-            monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", kind[1])
-        control = kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)
-        enter(control, owner)
+        enter(browser_at_server(kind, monkeypatch), owner)
         assert RefreshToken.objects.count() == 1
         Group.objects.all().delete()
         require()
-        found = kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)
-        signs_nobody_in(found, enter, owner, PENDING)
+        signs_nobody_in(browser_at_server(kind, monkeypatch), enter, owner, PENDING)
 
     def test_without_a_request_of_the_middleware_raises(self, owner, require):
         assert who(outside(owner)) == str(owner.pk)

@@ -1,7 +1,6 @@
 """A token for services (SERVICE_AUDIENCE) opens nothing at the auth API, and services accept no other token."""
 
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +14,7 @@ from tests.attacks.entry_points import INTROSPECTION, by_service
 from tests.attacks.test_entry_points import routes
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post
 from tests.docs.blocks import block
+from tests.docs.code import run
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import assert_problem, bearer
 from tests.tokens.devices import OFFERED
@@ -391,22 +391,13 @@ class TestServiceToken:
 class TestAVerifier:
     """The verifier of the guide, with the public keys of this server."""
 
-    @pytest.fixture
-    def verify(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[[str], Any]]:
-        """Return a function that makes the guide's verifier for an audience, without a network."""
-        monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keyring().jwks)
-        monkeypatch.setenv("AUTH_ORIGIN", AUTH)
-
-        def make(audience: str) -> Callable[[str], Any]:
+    def test_of_a_service_accepts_only_tokens_for_services(self, monkeypatch, clock, for_services, user):
+        def verify(audience: str) -> Any:
             monkeypatch.setenv("AUDIENCE", audience)
-            module: Any = ModuleType("verify")
-            exec(VERIFIER.text, module.__dict__)  # noqa: S102
-            verify: Callable[[str], Any] = module.verify
-            return verify
+            return run(VERIFIER)["verify"]
 
-        return make
-
-    def test_of_a_service_accepts_only_tokens_for_services(self, verify, clock, for_services, user):
+        monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keyring().jwks)  # There is no network.
+        monkeypatch.setenv("AUTH_ORIGIN", AUTH)
         ordinary = login(Client(), user, mode="body")["access_token"]
         assert verify(SERVICES)(for_services)["sub"] == str(user.pk)
         assert verify(AUTH)(ordinary)["sub"] == str(user.pk)

@@ -119,6 +119,13 @@ def signs_nobody_in(browser: Client, enter: Callable[[Client, Any], Any], user: 
     return response
 
 
+def browser_at_server(kind: tuple[type[Client], bool], monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Return a browser in front of this kind of server: see `PLAIN`."""
+    for connection in connections.all():
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", kind[1])
+    return kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)
+
+
 each_entry_point = pytest.mark.parametrize(("kind", "enter"), ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 
 
@@ -126,9 +133,7 @@ class TestEachEntryPoint:
     @pytest.fixture
     def browser(self, kind: tuple[type[Client], bool], owner: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
         """A browser for the entry point, on its kind of server. One kind could ignore what the policy says."""
-        for connection in connections.all():
-            monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", kind[1])
-        return kind[0](headers={"User-Agent": FIREFOX}, raise_request_exception=False)
+        return browser_at_server(kind, monkeypatch)
 
     @pytest.fixture(autouse=True)
     def _sessions_in_the_database(self, settings: Any) -> None:

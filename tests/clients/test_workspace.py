@@ -47,17 +47,12 @@ def run(folder: Path, *command: str | Path) -> list[str]:
 
 
 @pytest.fixture
-def description(client) -> dict:
-    """The description that the server gives."""
-    return json.loads(client.get("/api/schema", headers={"Accept": "application/json"}).content)
-
-
-@pytest.fixture
-def generated(workspace, description, tmp_path) -> Path:
-    """The types that openapi-typescript makes from the description, next to the program that compares them."""
+def generated(workspace, client, tmp_path) -> Path:
+    """The types that openapi-typescript makes from the server's description, next to the program that compares them."""
     copytree(workspace / "tests" / "schema", tmp_path / "schema")
     (tmp_path / "node_modules").symlink_to(workspace / "node_modules")
-    (tmp_path / "schema.json").write_text(json.dumps(description))
+    description = client.get("/api/schema", headers={"Accept": "application/json"})
+    (tmp_path / "schema.json").write_bytes(description.content)
     output = tmp_path / "schema" / "schema.d.ts"
     assert run(tmp_path, workspace / PROGRAMS / "openapi-typescript", "schema.json", "--output", output) == []
     return output
