@@ -150,8 +150,7 @@ def test_the_rule_is_the_same_under_asgi(clock, user):
     browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
     login(browser, user, mode="subdomain")
     text = browser.cookies[SITE_ACCESS].value
-    assert browser.get(ME).status_code == 200
-    assert browser.cookies[SITE_ACCESS].value == text
+    assert (browser.get(ME).status_code, browser.cookies[SITE_ACCESS].value) == (200, text)
     for name in (REFRESH, DEVICE):
         del browser.cookies[name]
     assert (browser.get(ME).status_code, who(browser)) == (401, str(user.pk))
@@ -312,8 +311,7 @@ class TestBesideARefreshTokenThatWasSuperseded:
         clock.forward(100)
         assert post(owner, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
         text = cookie(owner, "subdomain")
-        assert claims_of(text)["gen"] == 1
-        assert owner.get(ME).status_code == 200
+        assert (claims_of(text)["gen"], owner.get(ME).status_code) == (1, 200)
         assert (cookie(owner, "subdomain"), session_of(text).generation) == (text, 1)
 
 
@@ -331,8 +329,7 @@ class TestServiceToken:
             "access_token_expires_at": text_of(instant(claims["exp"])),
         }
         assert 570 <= given["expires_in"] <= 600
-        assert "no-store" in response["Cache-Control"]
-        assert set_by(response) == set()
+        assert ("no-store" in response["Cache-Control"], set_by(response)) == (True, set())
         now = int(clock.now.timestamp())
         assert {name: value for name, value in claims.items() if name not in {"exp", "jti"}} == {
             "iss": AUTH,

@@ -80,8 +80,7 @@ def assert_is_one_clear_line(finished: Any, *fragments: str) -> None:
 
 
 def assert_fails_without_traceback(finished: Any, text: str, status: int = 1) -> None:
-    assert finished.returncode == status
-    assert text in finished.stderr
+    assert (finished.returncode, text in finished.stderr) == (status, True), finished.stderr
     assert "Traceback" not in finished.stderr
 
 
@@ -227,8 +226,7 @@ def test_the_first_run_creates_all_that_is_needed_and_the_second_keeps_it(checko
     again.browser = site.browser
     assert (checkout / ".env").read_text() == written
     status, text = again.ask("/api/auth/refresh", {})
-    assert (status, json.loads(text)["session"]["id"]) == (200, session)
-    assert again.session_id() == session
+    assert (status, json.loads(text)["session"]["id"], again.session_id()) == (200, session, session)
 
     listed = manage(checkout, "list_sessions", "--json", cwd=checkout.parent)
     assert (listed.returncode, listed.stderr[:19]) == (0, "1 session listed in")
@@ -245,8 +243,7 @@ def test_the_administrator_signs_in_with_the_form_and_revokes_a_session_in_the_a
         return site.ask(path, {**fields, "csrfmiddlewaretoken": token}, form=True, **own)
 
     status, text = post("/", "/sign-in", username="admin@latchkey.test", password=PASSWORD)
-    assert status == 200
-    assert "You are signed in as admin@latchkey.test" in text
+    assert (status, "You are signed in as admin@latchkey.test" in text) == (200, True)
     [row] = manage(after_the_first_run, "list_sessions", "--json").stdout.splitlines()
     sessions = "/admin/tokens/refreshtoken/"
     status, text = post(
