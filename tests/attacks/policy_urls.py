@@ -156,16 +156,8 @@ def opening(request: HttpRequest, address: str) -> HttpResponse:
 VIEWS = {"rest": rest} | {
     view.__name__: view
     for view in (
-        careless,
-        careless_async,
-        catching,
-        catching_in_a_transaction,
-        writing_before,
-        catching_twice,
-        catching_async,
-        broken,
-        announcing,
-        opening,
+        *(careless, careless_async, catching, catching_in_a_transaction, writing_before),
+        *(catching_twice, catching_async, broken, announcing, opening),
     )
 }
 

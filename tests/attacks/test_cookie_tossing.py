@@ -5,7 +5,7 @@ whose name begins with ``__Host-``. The browser compares the name as it is writt
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from django.test import client as djangos_client
 
 from tests.browsers import ACCESS, DEVICE, REFRESH, login
 from tests.factories import PASSWORD, UserFactory
+from tests.tokens.web_steps import signed_in_as
 from tokens.web.requests import ASGIRequest, WSGIRequest
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
@@ -55,11 +56,9 @@ def in_both_orders(one: Cookie, other: Cookie) -> Iterable[tuple[Cookie, Cookie]
 
 
 @pytest.fixture
-def attacker(another: Callable[[], Client]) -> Client:
+def attacker() -> Client:
     """The browser of an attacker who has an account here, so that its cookies are valid ones."""
-    browser = another()
-    login(browser, UserFactory(email="attacker@example.org"))
-    return browser
+    return signed_in_as(UserFactory(email="attacker@example.org"))
 
 
 @pytest.mark.parametrize("name", [ACCESS, REFRESH])
@@ -108,13 +107,12 @@ def test_no_other_spelling_of_the_name_is_accepted(attacker, name):
     assert user_of((name, attacker.cookies[ACCESS].value)) is None
 
 
-def test_on_the_auth_host_its_own_access_cookie_counts_before_that_of_the_site(api, user, another, settings):
+def test_on_the_auth_host_its_own_access_cookie_counts_before_that_of_the_site(api, user, settings):
     """In ``subdomain`` mode the access cookie belongs to the whole site, so a sibling host can set it."""
     settings.ORIGIN = "https://testserver.example.org"
     settings.ALLOWED_HOSTS = ["*"]
     settings.TOKENS = {"MODES": ["cookie", "subdomain"], "COOKIE_DOMAIN": "example.org"}
-    attacker = another()
-    login(attacker, UserFactory(), mode="subdomain")
+    attacker = signed_in_as(UserFactory(), mode="subdomain")
     login(api, user)
     for cookies in in_both_orders(cookie_of(api, ACCESS), cookie_of(attacker, SITE_ACCESS)):
         assert user_of(*cookies) == str(user.pk)
@@ -210,13 +208,11 @@ class TestDjangosOwnCookies:
 
     def test_a_planted_message_is_not_shown(self, is_ours, user):
         """Messages such as "you are signed out everywhere else" are in Django's session and in no other cookie."""
-        attacker, victim = Client(), Client()
-        login(attacker, user)
+        attacker, victim = signed_in_as(user), signed_in_as(UserFactory())
         answer = attacker.post("/sessions/end-others")
         assert [name for name in answer.cookies if not name.startswith("__Host-")] == []
         value = answer.cookies[SESSION].value
         assert signing.loads(value, salt="django.contrib.sessions.backends.signed_cookies")["_messages"]
-        login(victim, UserFactory())
         cookies = [cookie_of(victim, name) for name in victim.cookies]
         page = Client().get("/", headers=header_of(*cookies, (f"\u2000{SESSION}", value))).content.decode()
         # With Django's request class the planted session counts, but it belongs to another person than the tokens.

@@ -53,8 +53,7 @@ class TestOverHttp:
         settings.SESSION_COOKIE_SECURE = False
         client = refreshed(user, clock)
         answer = copy_of(client).get("/probe/who", secure=False)
-        assert (answer.json()["pk"], set_by(answer)) == (None, set())
-        assert is_unharmed(client, user)
+        assert (answer.json()["pk"], set_by(answer), is_unharmed(client, user)) == (None, set(), True)
 
     @pytest.mark.parametrize(
         ("is_secure_cookie", "is_https"),
@@ -76,8 +75,7 @@ def test_a_browser_that_lost_what_it_keeps_until_it_is_closed_is_no_thief(user, 
     session.set_expiry(30 * 86400)
     session.save()
     closed = copy_of(client)
-    assert who(closed) is None
-    assert is_unharmed(client, user)
+    assert (who(closed), is_unharmed(client, user)) == (None, True)
 
 
 class TestASessionFromAHeader:

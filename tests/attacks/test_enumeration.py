@@ -14,8 +14,9 @@ from django.test import Client
 
 from accounts.models import User
 from tests.accounts.steps import ask, seen
-from tests.browsers import ACCESS, DEVICE, FIREFOX, login, new_browser
+from tests.browsers import ACCESS, DEVICE, FIREFOX
 from tests.factories import UserFactory
+from tests.tokens.web_steps import signed_in_as
 
 pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.at_length_on("sqlite")]
 
@@ -73,8 +74,7 @@ class Stranger:
         self.user = UserFactory()
         self.signed_in, self.signed_out = ({}, {})
         for jar in (self.signed_in, self.signed_out):
-            browser = new_browser()
-            login(browser, self.user)
+            browser = signed_in_as(self.user)
             jar.update({name: browser.cookies[name].value for name in (ACCESS, DEVICE)})
 
     def send(self, step: Step, address: str) -> Any:
@@ -125,9 +125,8 @@ def test_no_sequence_of_requests_tells_whether_an_address_has_an_account(answers
 REPORTED = {
     "a full-width spelling, then the plain one": [(GUESS, full_width)] * 10 + [(GUESS, str)],
     "wrong passwords until the limit, a registration, and one more": [
-        *[(GUESS, str)] * 11,
-        ("register", str),
-        (GUESS, str),
+        *([(GUESS, str)] * 11),
+        *(("register", str), (GUESS, str)),
     ],
 }
 

@@ -8,8 +8,9 @@ from django.urls import resolve, reverse
 from factors import codes
 from factors import urls as pages
 from factors.models import UserHandle
-from tests.browsers import login, post
+from tests.browsers import post
 from tests.factories import PASSWORD, AdminFactory, UserFactory
+from tests.tokens.web_steps import signed_in_as
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
 
@@ -18,21 +19,19 @@ OF_STAFF = ["admin:factors_factorreset_user", "admin:factors_factorreset_confirm
 OFFER, OPTIONS = "/account/security/passkeys/offer", "/account/passkeys/options"
 
 
-def test_the_offer_can_be_dismissed_by_everybody_and_a_passkey_be_created_later(another):
+def test_the_offer_can_be_dismissed_by_everybody_and_a_passkey_be_created_later():
     """The second user got an error of the server, and the first an empty user handle, which browsers refuse."""
     for _ in range(2):
-        browser = another()
-        login(browser, UserFactory())
+        browser = signed_in_as(UserFactory())
         assert browser.post(OFFER, {"answer": "never"}).status_code == 302
         options = browser.post(OPTIONS, {"for": "create"}).json()["options"]
         assert len(options["user"]["id"]) == 86
     assert UserHandle.objects.filter(is_offer_dismissed=True).count() == 2
 
 
-def test_the_offer_is_not_dismissed_for_somebody_else(another, settings):
+def test_the_offer_is_not_dismissed_for_somebody_else(settings):
     settings.ROOT_URLCONF = "tests.tokens.web.impersonation_urls"
-    browser, owner = another(), UserFactory()
-    login(browser, AdminFactory())
+    browser, owner = signed_in_as(AdminFactory()), UserFactory()
     assert browser.post(f"/probe/impersonate/{owner.email}").status_code == 200
     assert browser.post(OFFER, {"answer": "later"}).status_code == 302
     assert browser.post(OFFER, {"answer": "never"}).status_code == 403

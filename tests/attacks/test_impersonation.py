@@ -1,6 +1,7 @@
 """An actor changes no account. A thief who has the tokens of an impersonation does not become the actor."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from django.core import mail
 from django.test import Client
 
 from accounts.models import User
-from tests.browsers import ACCESS, DEVICE, REFRESH, login, new_browser, post, refresh
+from tests.attacks.changes import send, submit
+from tests.browsers import ACCESS, DEVICE, REFRESH, copy_of, login, new_browser, post, refresh
 from tests.factories import PASSWORD, AdminFactory
 from tests.tokens.web.impersonation import _urls, actor, by_function, impersonations, owner, release_by_function, staff
-from tests.tokens.web_steps import EXPIRED
+from tests.tokens.web_steps import EXPIRED, signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 from tokens.service import devices
 
@@ -19,70 +21,50 @@ __all__ = ["_urls", "actor", "owner", "staff"]
 
 pytestmark = pytest.mark.at_length_on("sqlite")
 
-CHANGES = {
-    "the address": lambda browser: post(browser, "/api/auth/email/change", {"email": "actor@example.org"}),
-    "the password": lambda browser: post(
-        browser,
-        "/api/auth/password/change",
-        {"current_password": PASSWORD, "new_password": "what the actor has chosen"},
-    ),
-    "the account's existence": lambda browser: browser.delete("/api/auth/me"),
-    "the other sessions": lambda browser: browser.delete("/api/auth/sessions"),
-    "the authenticator app": lambda browser: post(browser, "/api/auth/factors/totp"),
-    "the authenticator app, with the password": lambda browser: browser.delete(
-        "/api/auth/factors/totp", {"current_password": PASSWORD}, content_type="application/json"
-    ),
-    "the recovery codes": lambda browser: post(browser, "/api/auth/factors/recovery-codes"),
-    "the time of the sign-in": lambda browser: post(browser, "/api/auth/reauthenticate", {"password": PASSWORD}),
+CHOSEN = "what the actor has chosen"
+IN_THE_ADMIN = {"old_password": PASSWORD, "new_password1": CHOSEN, "new_password2": CHOSEN}
+CHANGES: dict[str, Callable[[Client], Any]] = {
+    "the address": send("POST", "email/change", email="actor@example.org"),
+    "the password": send("POST", "password/change", current_password=PASSWORD, new_password=CHOSEN),
+    "the account's existence": send("DELETE", "me"),
+    "the other sessions": send("DELETE", "sessions"),
+    "the authenticator app": send("POST", "factors/totp"),
+    "the authenticator app, with the password": send("DELETE", "factors/totp", current_password=PASSWORD),
+    "the recovery codes": send("POST", "factors/recovery-codes"),
+    "the time of the sign-in": send("POST", "reauthenticate", password=PASSWORD),
     "the name of a device": lambda browser: browser.patch(
         f"/api/auth/sessions/{RefreshToken.objects.filter(actor=None).latest('id').id}",
         {"device_name": "of the actor"},
         content_type="application/json",
     ),
-    "the time of the sign-in, on the page": lambda browser: browser.post(
-        "/sign-in/again", {"current_password": PASSWORD}
-    ),
-    "the time of the sign-in, by a view of the project": lambda browser: browser.post(
-        "/probe/prove", {"password": PASSWORD}
-    ),
-    "something in the admin": lambda browser: browser.post("/admin/auth/group/add/", {"name": "actors"}),
-    "the password, in the admin": lambda browser: browser.post(
-        "/admin/password_change/",
-        {
-            "old_password": PASSWORD,
-            "new_password1": "what the actor has chosen",
-            "new_password2": "what the actor has chosen",
-        },
-    ),
+    "the time of the sign-in, on the page": partial(submit, page=("/sign-in/again", {"current_password": PASSWORD})),
+    "the time of the sign-in, by a view of the project": partial(submit, page=("/probe/prove", {"password": PASSWORD})),
+    "something in the admin": partial(submit, page=("/admin/auth/group/add/", {"name": "actors"})),
+    "the password, in the admin": partial(submit, page=("/admin/password_change/", IN_THE_ADMIN)),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_it_never_changes_even_for_an_actor_who_knows_the_password(staff, change, another):
     owner = AdminFactory()
-    browser = another()
-    login(browser, staff)
+    browser = signed_in_as(staff)
     assert by_function(browser, owner).status_code == 200
     login(another(), owner)
     before = list(User.objects.order_by("pk").values()), list(Device.objects.order_by("pk").values("name"))
     assert change(browser).status_code == 403
     after = list(User.objects.order_by("pk").values()), list(Device.objects.order_by("pk").values("name"))
-    assert after == before
-    assert RefreshToken.objects.live().count() == 3
+    assert (after, RefreshToken.objects.live().count()) == (before, 3)
     assert browser.get("/probe/whose").json()["recent"] is False
 
 
 def test_the_tokens_of_before_open_nothing_after_the_release(staff, owner, another):
-    browser = another()
-    login(browser, staff)
+    browser = signed_in_as(staff)
     before = browser.cookies[REFRESH].value
     by_function(browser, owner)
     within = browser.cookies[REFRESH].value
     release_by_function(browser)
     for token in (before, within):
-        copy = another()
-        copy.cookies[REFRESH] = token
-        assert refresh(copy).status_code == 401
+        assert refresh(another(), token).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/probe/impersonate/{}", "/probe/release"], ids=["begin", "release"])
@@ -95,10 +77,8 @@ def test_an_access_token_alone_neither_begins_nor_ends_one(actor, staff, owner, 
     assert RefreshToken.objects.live().count() == before
 
 
-def test_a_copy_of_its_tokens_without_the_device_does_not_become_the_actor(actor, another):
-    copy = another()
-    for name in (ACCESS, REFRESH):
-        copy.cookies[name] = actor.browser.cookies[name].value
+def test_a_copy_of_its_tokens_without_the_device_does_not_become_the_actor(actor):
+    copy = copy_of(actor.browser, ACCESS, REFRESH)
     assert release_by_function(copy).status_code == 403
     copy.cookies[DEVICE] = devices.new_token()
     assert release_by_function(copy).status_code == 403
@@ -106,11 +86,8 @@ def test_a_copy_of_its_tokens_without_the_device_does_not_become_the_actor(actor
 
 
 @pytest.mark.django_db(transaction=True)
-def test_reuse_of_its_refresh_token_is_reported_to_the_actor_and_not_as_a_device_of_the_owner(
-    actor, staff, clock, another
-):
-    thief = another()
-    thief.cookies[REFRESH] = actor.browser.cookies[REFRESH].value
+def test_reuse_of_its_refresh_token_is_reported_to_the_actor_and_not_as_a_device_of_the_owner(actor, staff, clock):
+    thief = copy_of(actor.browser, REFRESH)
     for _ in range(2):
         clock.forward(700)
         refresh(actor.browser)
@@ -120,8 +97,7 @@ def test_reuse_of_its_refresh_token_is_reported_to_the_actor_and_not_as_a_device
     mail.outbox.clear()
     assert refresh(thief).status_code == 401
     event = SecurityEvent.objects.get(kind=SecurityEvent.Kind.REUSE_DETECTED)
-    assert event.actor == staff
-    assert [message.to for message in mail.outbox] == [[staff.email]]
+    assert (event.actor, [message.to for message in mail.outbox]) == (staff, [[staff.email]])
 
 
 SIGN_OUTS: dict[str, Callable[[Client], Any]] = {
@@ -154,12 +130,10 @@ class TestSigningOutOfAnImpersonation:
         post(Client(headers=HOLDERS["a Bearer token"](actor.browser.cookies[ACCESS].value)), "/api/auth/logout")
         assert is_ended_only(own)
 
-    def test_the_device_of_somebody_else_beside_it_does_not_help(self, actor, own, another):
-        thief = another()
-        login(thief, AdminFactory())
-        new_browser({DEVICE: thief.cookies[DEVICE].value, ACCESS: actor.browser.cookies[ACCESS].value}).post(
-            "/sign-out"
-        )
+    def test_the_device_of_somebody_else_beside_it_does_not_help(self, actor, own):
+        thief = signed_in_as(AdminFactory())
+        cookies = {DEVICE: thief.cookies[DEVICE].value, ACCESS: actor.browser.cookies[ACCESS].value}
+        new_browser(cookies).post("/sign-out")
         assert is_ended_only(own)
 
     @pytest.mark.parametrize("kept", [{REFRESH}, {DEVICE}, {REFRESH, DEVICE}], ids=["refresh", "device", "both"])

@@ -11,12 +11,12 @@ import pytest
 from django.test import Client
 
 from tests.attacks.test_cookie_tossing import SCOPED_REFRESH, cookie_of, in_both_orders, send, user_of
-from tests.browsers import ACCESS, DEVICE, REFRESH, login, post
+from tests.browsers import ACCESS, DEVICE, REFRESH, login, new_browser, post
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as BoundBrowser
 from tests.tokens.web.old_names import OLD_DEVICE, OLD_REFRESH, OLD_SCOPED_REFRESH, old_browser, writes
-from tests.tokens.web_steps import EXPIRED, cleared, set_by
+from tests.tokens.web_steps import EXPIRED, cleared, set_by, signed_in_as
 from tokens.models import Device, RefreshToken
 from tokens.service import devices
 
@@ -31,21 +31,18 @@ DAY = 86400.0
 
 
 @pytest.fixture
-def old_attacker(writes, another) -> Client:
+def old_attacker(writes) -> Client:
     """An attacker who signed in before the new names were written, and has not used the session since."""
     writes(False)
-    browser = another()
-    login(browser, UserFactory(email="attacker@example.org"), remember=True)
+    browser = signed_in_as(UserFactory(email="attacker@example.org"), remember=True)
     writes(True)
     return browser
 
 
 @pytest.fixture
-def attacker(another) -> Client:
+def attacker() -> Client:
     """An attacker who signed in after that. With `old_attacker` only, a rule that accepts every old name would pass."""
-    browser = another()
-    login(browser, UserFactory(email="attacker@example.org"), remember=True)
-    return browser
+    return signed_in_as(UserFactory(email="attacker@example.org"), remember=True)
 
 
 class TestTheOldRefreshName:
@@ -93,23 +90,20 @@ class TestTheOldRefreshName:
         assert user_of((REFRESH, ""), cookie_of(old_browser, OLD_REFRESH)) == str(user.pk)
 
     def test_is_deleted_by_the_next_sign_in(self, old_attacker, user):
-        victim = Client()
-        victim.cookies[OLD_REFRESH] = old_attacker.cookies[OLD_REFRESH].value
+        victim = new_browser({OLD_REFRESH: old_attacker.cookies[OLD_REFRESH].value})
         login(victim, user)
         assert victim.cookies[OLD_REFRESH].value == ""
 
 
 class TestTheOldDeviceName:
     def test_of_a_device_created_after_is_ignored(self, signed_in, user):
-        copy = Client()
-        copy.cookies[OLD_DEVICE] = signed_in.cookies[DEVICE].value
+        copy = new_browser({OLD_DEVICE: signed_in.cookies[DEVICE].value})
         login(copy, user)
         assert Device.objects.filter(user=user).count() == 2
 
     def test_never_gives_a_user_the_device_of_another(self, old_attacker, user):
         """Otherwise the attacker would know the token of the user's device from then on."""
-        victim = Client()
-        victim.cookies[OLD_DEVICE] = old_attacker.cookies[OLD_DEVICE].value
+        victim = new_browser({OLD_DEVICE: old_attacker.cookies[OLD_DEVICE].value})
         login(victim, user)
         assert victim.cookies[DEVICE].value != old_attacker.cookies[OLD_DEVICE].value
         known_to_attacker = devices.digest_of(old_attacker.cookies[OLD_DEVICE].value)
@@ -174,10 +168,9 @@ class TestASiblingHostInModeScoped:
         for cookies in in_both_orders((SCOPED_REFRESH, garbage), cookie_of(owner, SCOPED_REFRESH)):
             assert send("POST", REFRESH_PATH, *cookies, cookie_of(owner, DEVICE)).status_code == 200
 
-    def test_does_not_keep_an_owner_out_whose_cookie_still_has_the_old_name(self, writes, another, user, attacker):
+    def test_does_not_keep_an_owner_out_whose_cookie_still_has_the_old_name(self, writes, user, attacker):
         writes(False, MODES=["scoped"])
-        owner = another()
-        login(owner, user)
+        owner = signed_in_as(user)
         writes(True, MODES=["scoped"])
         login(attacker, UserFactory())
         own = cookie_of(owner, OLD_SCOPED_REFRESH), cookie_of(owner, OLD_DEVICE)
@@ -205,11 +198,10 @@ class TestASiblingHostInModeScoped:
         login(owner, user)
         assert (owner.cookies[DEVICE].value, owner.cookies[DEVICE]["max-age"]) == (device, 400 * DAY)
 
-    def test_a_planted_old_device_cookie_does_not_fit_after_400_days(self, clock, writes, another, owner):
+    def test_a_planted_old_device_cookie_does_not_fit_after_400_days(self, clock, writes, owner):
         """A script plants the old device cookie, and a sibling host the refresh cookie of that device."""
         writes(False, MODES=["scoped"])
-        attacker = another()
-        login(attacker, UserFactory())
+        attacker = signed_in_as(UserFactory())
         writes(True, MODES=["scoped"])
         for days, status in [(399, 200), (2, 401)]:
             clock.forward(days * DAY)
@@ -223,12 +215,9 @@ class TestASiblingHostInModeScoped:
 class TestASessionThatIsBound:
     """A bound session has no refresh cookie. So every refresh cookie beside it is planted, or was left behind."""
 
-    def test_is_refreshed_by_its_client_although_a_sibling_host_has_set_a_refresh_cookie(
-        self, api, user, another, settings
-    ):
+    def test_is_refreshed_by_its_client_although_a_sibling_host_has_set_a_refresh_cookie(self, api, user, settings):
         settings.TOKENS = {**OFFERED, "MODES": ["scoped"]}
-        attacker = another()
-        login(attacker, UserFactory())
+        attacker = signed_in_as(UserFactory())
         BoundBrowser(api).bind(user)
         cookies = [cookie_of(attacker, SCOPED_REFRESH), cookie_of(api, ACCESS), cookie_of(api, DEVICE)]
         answer = send("POST", REFRESH_PATH, *cookies)

@@ -10,7 +10,7 @@ from tests.browsers import ACCESS, DEVICE, REFRESH, login, refresh
 from tests.factories import UserFactory
 from tests.tokens.devices import OFFERED, PROOF, REGISTER, REGISTRATION, Device, a_key, parameters
 from tests.tokens.service.statements import statements
-from tests.tokens.web_steps import EXPIRED, NAVIGATION, set_by, values_of, who
+from tests.tokens.web_steps import EXPIRED, NAVIGATION, set_by, signed_in_as, values_of, who
 from tokens.models import RefreshToken
 
 pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.urls("tests.urls")]
@@ -90,8 +90,7 @@ class TestABrowserWhoseRegistrationHadNoCookies:
         """The owner after that registration, with the cookie of the answer. Without it no offer would be due again."""
         kept, owner.browser = owner.browser, another()
         answer = owner.register()
-        assert answer.status_code == 401
-        assert answer["Cache-Control"] == "private, no-store"
+        assert (answer.status_code, answer["Cache-Control"]) == (401, "private, no-store")
         owner.browser = kept
         owner.browser.cookies[CLAIM] = answer.cookies[CLAIM].value
         return owner
@@ -104,8 +103,7 @@ class TestABrowserWhoseRegistrationHadNoCookies:
         refused.offer = parameters(answer[REGISTRATION])
         assert answer.cookies[CLAIM].value == ""
         assert "no-store" in answer["Cache-Control"]
-        assert refused.register().status_code == 200
-        assert refused.refresh().status_code == 200
+        assert [refused.register().status_code, refused.refresh().status_code] == [200, 200]
         assert row_of(refused).bound_at
         assert REGISTRATION not in refused.browser.get("/probe/who").headers
 
@@ -146,9 +144,8 @@ class TestABrowserWhoseRegistrationHadNoCookies:
     def test_is_not_offered_it_when_another_registration_has_bound_the_session(self, refused):
         """Otherwise a late registration, which has no refresh cookie either, would bring the next offer for ever."""
         claim = refused.browser.cookies[CLAIM].value
-        assert refused.register().status_code == 200
-        assert refused.refresh().status_code == 200
-        assert refused.register().status_code == 401
+        for message, status in ((refused.register, 200), (refused.refresh, 200), (refused.register, 401)):
+            assert message().status_code == status
         refused.browser.cookies[CLAIM] = claim
         answer = refused.browser.get("/probe/who", headers=FROM_HERE)
         assert (REGISTRATION in answer.headers, answer.cookies[CLAIM].value) == (False, "")
@@ -156,9 +153,8 @@ class TestABrowserWhoseRegistrationHadNoCookies:
     def test_keeps_no_claim_when_it_signs_out(self, refused):
         assert refused.browser.post("/api/auth/logout").cookies[CLAIM].value == ""
 
-    def test_cannot_pass_its_claim_to_a_client_with_another_session(self, refused, another):
-        client = another()
-        login(client, UserFactory())
+    def test_cannot_pass_its_claim_to_a_client_with_another_session(self, refused):
+        client = signed_in_as(UserFactory())
         client.cookies[CLAIM] = refused.browser.cookies[CLAIM].value
         assert REGISTRATION not in client.get("/probe/who").headers
 

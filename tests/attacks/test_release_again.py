@@ -43,6 +43,17 @@ def impersonating(staff: Any, kind: type[Client] = Client, begin: Any = by_funct
     return browser
 
 
+def released(staff: Any, **more: Any) -> tuple[Client, Client]:
+    """Return a browser whose impersonation was ended in it, and a copy of its cookies from before.
+
+    ``more``: as of `copy_of`.
+    """
+    browser = impersonating(staff)
+    copy = copy_of(browser, **more)
+    release_by_function(browser)
+    return browser, copy
+
+
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("idle", [0, 700], ids=["at once", "when the access token had expired"])
 def test_a_second_click_with_the_same_cookies_gets_the_same_session(staff, way, idle, clock):
@@ -87,9 +98,7 @@ def test_both_clicks_are_answered_at_the_same_time():
 
 
 def test_a_thief_who_repeats_it_meets_the_actor_and_the_session_ends(staff, clock):
-    browser = impersonating(staff)
-    thief = copy_of(browser)
-    release_by_function(browser)
+    browser, thief = released(staff)
     assert release_by_function(thief).status_code == 200
     clock.forward(STILL_TIME)
     assert refresh(thief).status_code == 200
@@ -102,19 +111,14 @@ def test_a_thief_who_repeats_it_meets_the_actor_and_the_session_ends(staff, cloc
     assert not RefreshToken.objects.live().exists()
 
 
-WITHOUT = {
-    "the device cookie": [DEVICE],
-    "its tokens": [ACCESS, REFRESH],
-    "anything of ours": [DEVICE, ACCESS, REFRESH],
-}
+OURS = [DEVICE, ACCESS, REFRESH]
+WITHOUT = {"the device cookie": OURS[:1], "its tokens": OURS[1:], "anything of ours": OURS}
 
 
 @pytest.mark.parametrize("missing", WITHOUT.values(), ids=WITHOUT)
 @pytest.mark.parametrize("release", [release_by_function, release_by_hijack], ids=["function", "hijack"])
 def test_a_copy_gets_nothing_without(staff, missing, release):
-    browser = impersonating(staff)
-    thief = copy_of(browser, without=missing)
-    release_by_function(browser)
+    browser, thief = released(staff, without=missing)
     assert release(thief).status_code == 403
     assert thief.cookies.get(REFRESH, None) is None or thief.cookies[REFRESH].value != browser.cookies[REFRESH].value
     assert thief.get("/probe/whose").json()["user"] is None
@@ -152,9 +156,7 @@ LATER: dict[str, Callable[[Client, Any], Any]] = {
 
 @pytest.mark.parametrize("happens", LATER.values(), ids=LATER)
 def test_it_is_refused_when(staff, clock, happens):
-    browser = impersonating(staff)
-    late = copy_of(browser)
-    release_by_function(browser)
+    browser, late = released(staff)
     happens(browser, clock)
     before = RefreshToken.objects.live().count()
     assert release_by_function(late).status_code == 403
@@ -173,9 +175,7 @@ ENDS: dict[str, Callable[[Client, Any], Any]] = {
 @pytest.mark.parametrize("release", [release_by_function, release_by_hijack], ids=["function", "hijack"])
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_it_signs_nobody_in_after_the_actor(staff, end, release):
-    browser = impersonating(staff)
-    late = copy_of(browser)
-    release_by_function(browser)
+    browser, late = released(staff)
     end(browser, staff)
     assert release(late).status_code in {401, 403}
     assert late.get("/probe/whose").json()["user"] is None
@@ -192,9 +192,7 @@ def test_an_impersonation_that_was_ended_otherwise_leads_nowhere(staff):
 
 def test_with_strict_one_time_use_there_is_no_second_answer(staff, settings):
     settings.TOKENS = {**settings.TOKENS, "REUSE_GRACE": 0}
-    browser = impersonating(staff)
-    second = copy_of(browser)
-    release_by_function(browser)
+    _, second = released(staff)
     assert release_by_function(second).status_code == 403
 
 

@@ -1,7 +1,6 @@
 """A token for services (SERVICE_AUDIENCE) opens nothing at the auth API, and services accept no other token."""
 
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -15,12 +14,13 @@ from tests.attacks.entry_points import INTROSPECTION, by_service
 from tests.attacks.test_entry_points import routes
 from tests.browsers import ACCESS, DEVICE, FIREFOX, REFRESH, AsyncBrowser, login, new_browser, post
 from tests.docs.blocks import block
+from tests.docs.code import run
 from tests.factories import PASSWORD, AdminFactory, UserFactory
 from tests.tokens.api.steps import assert_problem, bearer
 from tests.tokens.devices import OFFERED
 from tests.tokens.devices import Device as BoundBrowser
 from tests.tokens.protocol.jws import claims_of
-from tests.tokens.web_steps import EXPIRED, set_by, who
+from tests.tokens.web_steps import EXPIRED, set_by, signed_in_as, who
 from tokens.api.serializers import text_of
 from tokens.conf import keyring
 from tokens.models import RefreshToken, Revocation, SecurityEvent
@@ -69,9 +69,7 @@ def for_services(request: pytest.FixtureRequest, owner: Client, stolen: str, use
     """Each token that a service may get. The rule could hold for only one of them."""
     if request.param == "the cookie of mode subdomain":
         return stolen
-    browser = Client()
-    login(browser, user, mode="cookie")
-    return str(post(browser, TOKEN).json()["access_token"])
+    return str(post(signed_in_as(user, mode="cookie"), TOKEN).json()["access_token"])
 
 
 def at_origin(device: BoundBrowser) -> BoundBrowser:
@@ -107,10 +105,8 @@ def answers(endpoint: str, session: Any, browser: Client, headers: dict[str, str
     """Send a request of each method. Yield the statuses and the bodies of the responses."""
     path = f"/{endpoint}".replace("(?P<session_id>[^/]+)", str(session))
     for method in METHODS:
-        send = getattr(browser, method)
-        response = send(
-            path, **({} if method == "get" else {"data": BODY, "content_type": "application/json"}), headers=headers
-        )
+        more = {} if method == "get" else {"data": BODY, "content_type": "application/json"}
+        response = getattr(browser, method)(path, **more, headers=headers)
         yield response.status_code, response.content
         assert not set_by(response) & {ACCESS, SITE_ACCESS, REFRESH, SCOPED_REFRESH}
 
@@ -154,8 +150,7 @@ def test_the_rule_is_the_same_under_asgi(clock, user):
     browser = AsyncBrowser(headers={"User-Agent": FIREFOX})
     login(browser, user, mode="subdomain")
     text = browser.cookies[SITE_ACCESS].value
-    assert browser.get(ME).status_code == 200
-    assert browser.cookies[SITE_ACCESS].value == text
+    assert (browser.get(ME).status_code, browser.cookies[SITE_ACCESS].value) == (200, text)
     for name in (REFRESH, DEVICE):
         del browser.cookies[name]
     assert (browser.get(ME).status_code, who(browser)) == (401, str(user.pk))
@@ -209,11 +204,10 @@ class TestBesideTheRefreshCookieOfItsSession:
 
 class TestBesideAnotherRefreshCookie:
     @pytest.fixture(params=["of another user", "of the same user"])
-    def thief(self, request: pytest.FixtureRequest, owner: Client, user: Any) -> Client:
+    def thief(self, request: pytest.FixtureRequest, stolen: str, user: Any) -> Client:
         """A browser with a session of its own. It could be taken for the one of the token."""
-        browser = Client(headers={"User-Agent": "Thief"})
-        login(browser, user if request.param == "of the same user" else UserFactory(), mode="subdomain")
-        return browser
+        owner = user if request.param == "of the same user" else UserFactory()
+        return signed_in_as(owner, mode="subdomain")
 
     def test_the_cookie_counts_and_the_token_does_not(self, thief, stolen):
         own = claims_of(thief.cookies[SITE_ACCESS].value)["sid"]
@@ -232,8 +226,7 @@ class TestBesideAnotherRefreshCookie:
         assert owner.get(ME).json()["user"]["id"] == str(user.pk)
 
     def test_a_cookie_that_sibling_hosts_can_set_makes_no_visitor_the_attacker(self):
-        attacker = Client(headers={"User-Agent": "Thief"})
-        login(attacker, UserFactory(), mode="scoped")
+        attacker = signed_in_as(UserFactory(), mode="scoped")
         text = post(attacker, TOKEN).json()["access_token"]
         planted = {SITE_ACCESS: text, SCOPED_REFRESH: attacker.cookies[SCOPED_REFRESH].value}
         assert new_browser(planted).get(ME).status_code == 401
@@ -279,10 +272,8 @@ class TestBesideARefreshTokenThatWasSuperseded:
         for _ in range(3):
             clock.forward(200)
             assert post(api, "/api/auth/refresh").status_code in {200, 401}
-            thief = new_browser(
-                {SITE_ACCESS if mode == "subdomain" or given != access else ACCESS: given, REFRESH: old}
-            )
-            response = post(thief, TOKEN)
+            name = SITE_ACCESS if mode == "subdomain" or given != access else ACCESS
+            response = post(new_browser({name: given, REFRESH: old}), TOKEN)
             if response.status_code == 200:
                 given = response.json()["access_token"]
                 assert claims_of(given)["exp"] <= until
@@ -320,8 +311,7 @@ class TestBesideARefreshTokenThatWasSuperseded:
         clock.forward(100)
         assert post(owner, "/api/auth/reauthenticate", {"password": PASSWORD}).status_code == 200
         text = cookie(owner, "subdomain")
-        assert claims_of(text)["gen"] == 1
-        assert owner.get(ME).status_code == 200
+        assert (claims_of(text)["gen"], owner.get(ME).status_code) == (1, 200)
         assert (cookie(owner, "subdomain"), session_of(text).generation) == (text, 1)
 
 
@@ -339,8 +329,7 @@ class TestServiceToken:
             "access_token_expires_at": text_of(instant(claims["exp"])),
         }
         assert 570 <= given["expires_in"] <= 600
-        assert "no-store" in response["Cache-Control"]
-        assert set_by(response) == set()
+        assert ("no-store" in response["Cache-Control"], set_by(response)) == (True, set())
         now = int(clock.now.timestamp())
         assert {name: value for name, value in claims.items() if name not in {"exp", "jti"}} == {
             "iss": AUTH,
@@ -375,8 +364,7 @@ class TestServiceToken:
         assert_problem(post(owner, TOKEN), 401, "session_ended")
 
     def test_with_an_access_token_alone_it_brings_no_time(self, clock, user):
-        app = login(Client(), user, mode="body")
-        access = app["access_token"]
+        access = login(Client(), user, mode="body")["access_token"]
         clock.forward(500)
         given = post(Client(), TOKEN, **bearer(access)).json()
         assert claims_of(given["access_token"])["exp"] == claims_of(access)["exp"]
@@ -400,22 +388,13 @@ class TestServiceToken:
 class TestAVerifier:
     """The verifier of the guide, with the public keys of this server."""
 
-    @pytest.fixture
-    def verify(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[[str], Any]]:
-        """Return a function that makes the guide's verifier for an audience, without a network."""
-        monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keyring().jwks)
-        monkeypatch.setenv("AUTH_ORIGIN", AUTH)
-
-        def make(audience: str) -> Callable[[str], Any]:
+    def test_of_a_service_accepts_only_tokens_for_services(self, monkeypatch, clock, for_services, user):
+        def verify(audience: str) -> Any:
             monkeypatch.setenv("AUDIENCE", audience)
-            module: Any = ModuleType("verify")
-            exec(VERIFIER.text, module.__dict__)  # noqa: S102
-            verify: Callable[[str], Any] = module.verify
-            return verify
+            return run(VERIFIER)["verify"]
 
-        return make
-
-    def test_of_a_service_accepts_only_tokens_for_services(self, verify, clock, for_services, user):
+        monkeypatch.setattr(jwt.PyJWKClient, "fetch_data", lambda self: keyring().jwks)  # There is no network.
+        monkeypatch.setenv("AUTH_ORIGIN", AUTH)
         ordinary = login(Client(), user, mode="body")["access_token"]
         assert verify(SERVICES)(for_services)["sub"] == str(user.pk)
         assert verify(AUTH)(ordinary)["sub"] == str(user.pk)

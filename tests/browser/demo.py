@@ -47,10 +47,7 @@ def demo_served(folder: Path, **environment: str) -> Iterator[Demo]:
     given = {"DEBUG": "true", "SECRET_KEY": SECRET_KEY, "DATABASE_URL": f"sqlite:///{demo.database}", **environment}
     env = clean_environment(**given)
     command = [sys.executable, "manage.py", "demo", "--port", str(port)]
-    with (
-        demo.log.open("w") as log,
-        subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process,
-    ):
+    with demo.log.open("w") as log, subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log) as process:
         try:
             while not _answers(port):
                 assert process.poll() is None, demo.log.read_text()

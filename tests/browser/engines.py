@@ -22,12 +22,8 @@ SITES = "app.test", "app.example.org", "auth.example.org", "app.example.test", "
 WITH_KEYS = "--enable-features=DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"
 """Lets Chromium bind sessions to keys in software. Both features are disabled on Linux, and both are needed."""
 FLAGS = (
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example.org 127.0.0.1",
+    *("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example.org 127.0.0.1"),
 )
 
 

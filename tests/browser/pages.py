@@ -193,18 +193,8 @@ PAGES: dict[str, Step] = {
 }
 """The steps to each page, by the name of its screenshots."""
 LIKE_ANOTHER = (
-    "sign-in-refused",
-    "sign-in-again-refused",
-    "register-refused",
-    "confirm-email-refused",
-    "email-confirmed",
-    "device-not-renamed",
-    "password-changed",
-    "password-reset",
-    "account-deleted",
-    "400-bad-request",
-    "403-form-outdated",
-    "405-method-not-allowed",
-    "429-throttled",
+    *("sign-in-refused", "sign-in-again-refused", "register-refused", "confirm-email-refused", "email-confirmed"),
+    *("device-not-renamed", "password-changed", "password-reset", "account-deleted"),
+    *("400-bad-request", "403-form-outdated", "405-method-not-allowed", "429-throttled"),
 )
 """Pages with the template and the parts of another one."""

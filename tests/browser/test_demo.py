@@ -134,8 +134,7 @@ def test_the_token_expires_and_the_next_request_refreshes(at_demo, demo):
     expect(at_demo.locator("#timeline .lanes .expired")).not_to_have_count(0)
     assert demo.session()["generation"] == 0
     press(at_demo, "ask")
-    assert drawn(at_demo) == ["served", "refreshed"]
-    assert generations(at_demo) == ["0", "1"]
+    assert (drawn(at_demo), generations(at_demo)) == (["served", "refreshed"], ["0", "1"])
     assert "Generation 0 → 1" in sentence(at_demo)
     expect(at_demo.locator("#left")).to_have_text(re.compile("^(10|9|8):"))
     assert demo.session()["generation"] == 1

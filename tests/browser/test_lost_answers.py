@@ -12,14 +12,6 @@ LATE = 3 * 3600
 """The seconds until the next request. How late it comes does not matter: see `tests.tokens.protocol.test_rotation`."""
 
 
-@pytest.fixture
-def signed_in(page, person, site) -> Page:
-    """A page on which a user has signed in, to be remembered. The access token has expired since."""
-    sign_in(page, person, remember=True)
-    site.forward(EXPIRED)
-    return page
-
-
 def assert_continues(page: Page, site: Site, person: Person) -> None:
     """Check that the user is still signed in, and is after the next rotation too."""
     assert_user(page, person)
@@ -47,12 +39,14 @@ def leave(page: Page, site: Site, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["navigating away", "closing the tab", "a broken connection"])
-def test_an_answer_that_is_lost_does_not_end_the_session(signed_in, context, site, person, how, engine):
+def test_an_answer_that_is_lost_does_not_end_the_session(page, context, site, person, how, engine):
+    sign_in(page, person, remember=True)
+    site.forward(EXPIRED)
     before = cookie(context, REFRESH)
     if how == "a broken connection":
-        lose_answer(signed_in, site, engine)
+        lose_answer(page, site, engine)
     else:
-        leave(signed_in, site, how)
+        leave(page, site, how)
     assert cookie(context, REFRESH) == before
     site.forward(LATE)
     assert_continues(context.new_page(), site, person)

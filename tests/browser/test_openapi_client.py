@@ -57,8 +57,7 @@ def test_a_typed_client_compiles_and_does_all_that_its_types_promise(folder, pro
         "left": 204,
         "after": "sign in",
     }
-    assert site.reasons(person) == ["ended_by_user", "signed_out"]
-    assert site.generations(person)[1] == 2
+    assert (site.reasons(person), site.generations(person)[1]) == (["ended_by_user", "signed_out"], 2)
 
 
 @pytest.mark.exhaustive

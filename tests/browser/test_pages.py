@@ -19,18 +19,9 @@ from tests.browser.steps import sign_out
 OWN = ("/", "/email/change", "/password/change", "/account/delete", "/sign-in/again")
 PUBLIC = ("/register", "/password/reset", "/mail-sent", "/email/confirmed", "/password/changed", "/password/reset/done")
 ADMIN = (
-    "/admin/",
-    "/admin/accounts/user/",
-    "/admin/tokens/refreshtoken/",
-    "/admin/password_change/",
-    *at_length(
-        "/admin/tokens/",
-        "/admin/accounts/user/add/",
-        "/admin/tokens/refreshtoken/?revoked_at__isnull=True",
-        "/admin/tokens/device/",
-        "/admin/tokens/securityevent/",
-        "/admin/auth/group/add/",
-    ),
+    *("/admin/", "/admin/accounts/user/", "/admin/tokens/refreshtoken/", "/admin/password_change/"),
+    *at_length("/admin/tokens/", "/admin/accounts/user/add/", "/admin/tokens/refreshtoken/?revoked_at__isnull=True"),
+    *at_length("/admin/tokens/device/", "/admin/tokens/securityevent/", "/admin/auth/group/add/"),
 )
 
 
@@ -151,9 +142,8 @@ class TestContentSecurityPolicy:
                 if WANTED and size == LAPTOP:
                     picture = signed_in.locator("#content").screenshot()
                     (SCREENSHOTS / f"admin-dashboard-{scheme}.png").write_bytes(with_palette(picture))
-                assert (
-                    signed_in.evaluate(RUN_AXE, {"runOnly": ["color-contrast", "svg-img-alt", "empty-heading"]}) == []
-                )
+                rules = {"runOnly": ["color-contrast", "svg-img-alt", "empty-heading"]}
+                assert signed_in.evaluate(RUN_AXE, rules) == []
         signed_in.get_by_role("link", name=re.compile("Refreshed within the hour")).click()
         expect(signed_in.locator("#result_list tbody tr").first).to_be_visible()
         assert refused == []
@@ -165,8 +155,7 @@ class TestContentSecurityPolicy:
         signed_in.get_by_role("link", name="Revoke all sessions").click()
         signed_in.locator("#content [type=submit]").click()
         signed_in.goto("/admin/")
-        assert site.reasons(person) == ["ended_by_staff"]
-        assert refused == []
+        assert (site.reasons(person), refused) == (["ended_by_staff"], [])
 
     def test_the_api_s_documentation_obeys_it(self, page, refused):
         page.goto("/api/docs")

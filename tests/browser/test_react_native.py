@@ -73,9 +73,7 @@ def signed_in(phone, person) -> Phone:
 
 def test_the_session_goes_on_when_the_app_starts_again(signed_in, site, person):
     site.forward(EXPIRED)
-    assert signed_in.do(RESTART) == person.email
-    assert signed_in.do(ORDERS) == 200
-    assert signed_in.do("return phone.heard") == []
+    assert [signed_in.do(each) for each in (RESTART, ORDERS, "return phone.heard")] == [person.email, 200, []]
     assert site.reasons(person) == [""]
 
 
@@ -98,8 +96,7 @@ def test_a_lost_answer_is_recovered_after_the_app_was_ended(signed_in, site, per
         signed_in.do("phone.session.fetch('/api/orders').catch(() => {})")
         site.do("import time\nwhile not wire.lost: time.sleep(.01)")
         signed_in.do("phone.start()")
-    assert signed_in.do(RESTORE) == person.email
-    assert signed_in.do(ORDERS) == 200
+    assert [signed_in.do(each) for each in (RESTORE, ORDERS)] == [person.email, 200]
     assert site.reasons(person) == [""]
 
 
@@ -146,21 +143,14 @@ def test_a_sign_out_wins_over_a_refresh_that_is_under_way(signed_in, site, perso
 
 def test_a_session_that_has_ended_is_told_and_forgotten(signed_in, site, person):
     site.revoke(person)
-    assert signed_in.do(ORDERS) == 401
-    assert signed_in.do("return phone.heard") == ["signin", "expire"]
+    assert [signed_in.do(each) for each in (ORDERS, "return phone.heard")] == [401, ["signin", "expire"]]
     assert set(signed_in.kept) == {"device"}
 
 
 def test_tokens_are_sent_to_no_other_origin(signed_in, site):
     origin = site.origin
-    elsewhere = [
-        "https://evil.test/api/orders",
-        f"{origin}@evil.test/api/orders",
-        f"{origin}.evil.test/api/orders",
-        "//evil.test/api/orders",
-        f"{origin}\\@evil.test/",
-    ]
-    for url in elsewhere:
+    like_ours = f"{origin}@evil.test/api/orders", f"{origin}.evil.test/api/orders", f"{origin}\\@evil.test/"
+    for url in ("https://evil.test/api/orders", "//evil.test/api/orders", *like_ours):
         signed_in.do("phone.sent.length = 0; phone.offline(true); await phone.session.fetch(given.url)", url=url)
         headers = signed_in.do("return phone.sent.map(({ headers }) => headers)")
         assert headers == [{}], url

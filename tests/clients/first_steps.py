@@ -27,11 +27,7 @@ from tests.documents import ROOT
 from tests.programs import built_wheel, completed, free_port
 
 HERE = Path(__file__).parent
-FILES = {
-    "settings.py": "site_/settings.py",
-    "urls.py": "site_/urls.py",
-    "policies.py": "policies.py",
-}
+FILES = {"settings.py": "site_/settings.py", "urls.py": "site_/urls.py", "policies.py": "policies.py"}
 PAGE = "docs/how-to/existing-project.md"
 SECONDS = 300
 """The time limit of what is done with the server."""
@@ -73,18 +69,11 @@ CASES = {
     "all blocks": Case(
         (
             *PASTED,
-            "settings.py, with SQLite",
-            "settings.py, for operators",
-            "settings.py, with views of REST framework",
-            "settings.py, with large uploads",
-            "settings.py, with other backends",
-            "settings.py, with levels of your own",
-            "settings.py, with a code by e-mail",
-            "policies.py",
-            "settings.py, with a policy",
-            "settings.py, with factors",
-            "settings.py, with passkeys",
-            "urls.py, with factors",
+            *("settings.py, with SQLite", "settings.py, for operators", "settings.py, with views of REST framework"),
+            *("settings.py, with large uploads", "settings.py, with other backends"),
+            *("settings.py, with levels of your own", "settings.py, with a code by e-mail"),
+            *("policies.py", "settings.py, with a policy"),
+            *("settings.py, with factors", "settings.py, with passkeys", "urls.py, with factors"),
             "settings.py, with error reports",
         ),
         extra="api,factors",

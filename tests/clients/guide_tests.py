@@ -66,10 +66,8 @@ class TestImpersonation:
     def test_staff_uses_the_account_of_another_user_and_comes_back(self, client):
         staff, user = create_user(is_superuser=True), create_user()
         sign_in(client, staff)
-        assert client.post(f"/impersonate/{user.pk}").status_code == 302
-        assert user_of(client) == str(user.pk)
-        assert client.post("/release").status_code == 302
-        assert user_of(client) == str(staff.pk)
+        assert (client.post(f"/impersonate/{user.pk}").status_code, user_of(client)) == (302, str(user.pk))
+        assert (client.post("/release").status_code, user_of(client)) == (302, str(staff.pk))
 
     def test_others_may_not(self, signed_in_client):
         user = create_user()

@@ -159,8 +159,7 @@ def test_a_verifier_accepts_a_good_token_and_rejects_all_others(auth, verify):
     }
     of_old_key = auth.minted(keys.derive([OLD_SECRET]))
     first, *refused, minted, old = verify(good, *bad.values(), auth.minted(), of_old_key)
-    assert first["sub"] == signed_in["user"]["id"]
-    assert first["sid"] == signed_in["session"]["id"]
+    assert (first["sub"], first["sid"]) == (signed_in["user"]["id"], signed_in["session"]["id"])
     # So the others are rejected for what is wrong with them, and not because this test made them.
     assert minted["sub"] == old["sub"] == "42"
     for why, result in zip(bad, refused, strict=True):

@@ -20,11 +20,7 @@ READMES = ("clients/browser/README.md", "clients/react/README.md", "clients/reac
 PROGRAMS = Path("node_modules", ".bin")
 BUILD, THERE = "npm install --prefix clients\n", "/path/to/your/application"
 OTHERS = (
-    "react@19.3.1",
-    "@types/react@19.3.1",
-    "@types/node@20.19.24",
-    "expo-secure-store@57.0.4",
-    "vite@8.3.4",
+    *("react@19.3.1", "@types/react@19.3.1", "@types/node@20.19.24", "expo-secure-store@57.0.4", "vite@8.3.4"),
     "@vitejs/plugin-react@6.1.2",
 )
 """What the guides' code uses besides. The peers of these packages are not needed here, and not installed."""
@@ -51,17 +47,12 @@ def run(folder: Path, *command: str | Path) -> list[str]:
 
 
 @pytest.fixture
-def description(client) -> dict:
-    """The description that the server gives."""
-    return json.loads(client.get("/api/schema", headers={"Accept": "application/json"}).content)
-
-
-@pytest.fixture
-def generated(workspace, description, tmp_path) -> Path:
-    """The types that openapi-typescript makes from the description, next to the program that compares them."""
+def generated(workspace, client, tmp_path) -> Path:
+    """The types that openapi-typescript makes from the server's description, next to the program that compares them."""
     copytree(workspace / "tests" / "schema", tmp_path / "schema")
     (tmp_path / "node_modules").symlink_to(workspace / "node_modules")
-    (tmp_path / "schema.json").write_text(json.dumps(description))
+    description = client.get("/api/schema", headers={"Accept": "application/json"})
+    (tmp_path / "schema.json").write_bytes(description.content)
     output = tmp_path / "schema" / "schema.d.ts"
     assert run(tmp_path, workspace / PROGRAMS / "openapi-typescript", "schema.json", "--output", output) == []
     return output
@@ -104,8 +95,7 @@ def shell(folder: Path, command: str, **environment: str) -> None:
 
 
 def test_the_packages_are_imported_by_node_and_found_by_the_compiler(workspace, project):
-    assert run(project, workspace / PROGRAMS / "tsc") == []
-    assert run(project, "node", "built/imports.mjs") == []
+    assert run(project, workspace / PROGRAMS / "tsc") == run(project, "node", "built/imports.mjs") == []
 
 
 def test_the_code_of_the_guides_compiles(workspace, project):

@@ -13,15 +13,8 @@ from tests.factories import PASSWORD
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
 POLICY = {
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    "connect-src 'self'",
-    "worker-src 'self'",
-    "form-action 'self'",
-    "base-uri 'none'",
-    "frame-ancestors 'none'",
+    *("default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'"),
+    *("worker-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"),
 }
 
 
@@ -95,8 +88,7 @@ def test_an_invalid_request_is_a_page(browser):
 @override_settings(ROOT_URLCONF="tests.urls")
 def test_a_bug_is_a_page_that_can_be_reloaded(browser):
     html = page(browser.get("/probe/fails"), 500)
-    assert 'href=""' in html
-    assert "a bug" not in html
+    assert ('href=""' in html, "a bug" in html) == (True, False)
 
 
 @pytest.mark.django_db

@@ -109,8 +109,7 @@ def test_a_report_shows_no_value_of_a_request_that_is_not_listed(report, given):
 def test_a_report_shows_no_body_whatever_it_is_called(report):
     body = json.dumps({"email": ADDRESS, "password": SECRET})
     text = report(method="POST", data=body, content_type="application/x-www-form-urlencoded")
-    assert SECRET not in text
-    assert ADDRESS not in text
+    assert [given for given in (SECRET, ADDRESS) if given in text] == []
 
 
 def test_a_report_shows_the_name_and_not_the_value_of_what_the_path_captures(report, log):
@@ -310,8 +309,7 @@ def test_djangos_own_report_hides_what_is_marked_as_sensitive(user, djangos_repo
         passwords = dict.fromkeys(["password", "password1", "password2"], NEW_PASSWORD)
         client.post(url, {"username": ADDRESS, "email": ADDRESS, "token": token, **passwords})
     text = djangos_report()
-    assert NEW_PASSWORD not in text
-    assert token not in text
+    assert [secret for secret in (NEW_PASSWORD, token) if secret in text] == []
 
 
 @pytest.mark.django_db

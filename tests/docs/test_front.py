@@ -31,10 +31,8 @@ def runs_blocks() -> list[Block]:
 
 def test_the_readme_is_short_and_has_both_commands():
     assert len(README.splitlines()) <= 150
-    assert [line.strip() for line in README.splitlines() if line.startswith("    ") and "->" not in line][:2] == [
-        FIRST,
-        TESTS,
-    ]
+    commands = [line.strip() for line in README.splitlines() if line.startswith("    ") and "->" not in line]
+    assert commands[:2] == [FIRST, TESTS]
     assert f"\n{TESTS}\n" in CI
 
 

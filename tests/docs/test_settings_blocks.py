@@ -11,13 +11,14 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import path
 
-from tests.browsers import ACCESS, login, new_browser, post
+from tests.browsers import ACCESS, new_browser, post
 from tests.docs.blocks import Block, block, blocks
 from tests.docs.code import modules, run, settings_of
 from tests.factories import PASSWORD, AdminFactory, User
 from tests.factors.steps import code
 from tests.tokens.api.steps import assert_problem
 from tests.tokens.protocol.jws import claims_of
+from tests.tokens.web_steps import signed_in_as
 from tests.urls import urlpatterns as project
 from tokens import sessions
 from tokens.conf import token_settings
@@ -42,10 +43,6 @@ def runs_blocks() -> list[Block]:
     return [SUFFIX, AXES, STAFF, BADGES, OWN, NEXT_STEP, HOOK, TENANTS, WOULD_PURGE, *PURGES, LINE]
 
 
-def browser() -> Client:
-    return new_browser()
-
-
 def sign_in(client: Client, user: Any) -> Any:
     return post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD})
 
@@ -53,8 +50,7 @@ def sign_in(client: Client, user: Any) -> Any:
 def test_a_suffix_ends_the_names_of_all_cookies_that_a_sign_in_sets(settings, user):
     for name, value in settings_of(SUFFIX).items():
         setattr(settings, name, value)
-    client = browser()
-    login(client, user)
+    client = signed_in_as(user)
     assert {"__Host-access-shop", "__Host-Http-refresh-shop", "__Host-Http-device-shop"} <= set(client.cookies)
     assert [name for name in client.cookies if not name.endswith("-shop")] == []
     named = re.findall(r"__Host-[\w-]+", SUFFIX.text)
@@ -72,7 +68,7 @@ def test_beside_django_axes_only_our_counts_of_passwords_are_off(settings, monke
 def test_staff_without_a_factor_sets_up_an_app_at_the_sign_in(settings, clock):
     documented = run(block(f"{HOW_TO}/factors.md", "# settings.py, with factors"), INSTALLED_APPS=[])
     settings.TOKENS = settings_of(STAFF, TOKENS=documented["TOKENS"])["TOKENS"]
-    client, staff = browser(), AdminFactory()
+    client, staff = new_browser(), AdminFactory()
     assert sign_in(client, staff).json()["offered"] == ["enrol_totp"]
     secret = post(client, "/api/auth/factor", {"method": "enrol_totp"}).json()["options"]["secret"]
     answer = {"method": "enrol_totp", "answer": code(secret, clock.now)}
@@ -86,7 +82,7 @@ def test_a_factor_of_a_project_opens_a_session_after_the_problem_that_names_it(s
     with modules(badges=BADGES):
         more = {"SIGN_IN_POLICY": f"{__name__}.ask_for_a_badge"}
         settings.TOKENS = settings_of(OWN, TOKENS=more)["TOKENS"]
-        client = browser()
+        client = new_browser()
         problem, shown = sign_in(client, user).json(), json.loads(NEXT_STEP.text)
         assert {**shown, "offered": ["badge"]} == {name: problem[name] for name in shown}
         wrong = post(client, problem["verify"], {"method": "badge", "answer": "another badge"})
@@ -104,8 +100,7 @@ def test_a_token_is_good_at_the_tenant_that_the_function_names_and_at_no_other(s
     settings.ALLOWED_HOSTS = ["*"]
     with modules(**{"shop": HOOK, "shop.tenants": HOOK}):
         settings.TOKENS = settings_of(TENANTS)["TOKENS"]
-        client = browser()
-        assert post(client, "/api/auth/login", {"email": user.email, "password": PASSWORD}).status_code == 200
+        client = signed_in_as(user)
         assert claims_of(client.cookies[ACCESS].value)["latchkey_tenant"] == "testserver"
         assert client.get("/api/auth/me").status_code == 200
         assert client.get("/api/auth/me", headers={"Host": "second.example.org"}).status_code == 401

@@ -31,6 +31,7 @@ from tests.scale.cluster import (
     PASSWORD,
     ROOT,
     SECONDS,
+    environment_of_nodes,
     filled,
     front_started,
     node_started,
@@ -166,17 +167,8 @@ class PatroniSite:
         self.origin = f"https://{HOST}:{https}"
         hosts, at = ",".join([LOOPBACK] * 2), ",".join(str(member.port) for member in self.members)
         self.url = f"postgres://latchkey:{PASSWORD}@/latchkey?host={hosts}&port={at}&target_session_attrs=read-write"
-        self.environment = {
-            **clean_environment(),
-            "PYTHONPATH": str(ROOT),
-            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
-            "DEBUG": "false",
-            "ORIGIN": self.origin,
-            "TRUSTED_PROXIES": "127.0.0.1",
-            "DATABASE_URL": self.url,
-            "DATABASE_POOL": str(POOL),
-            **ENVIRONMENT,
-        }
+        given = {**ENVIRONMENT, "DATABASE_URL": self.url, "DATABASE_POOL": str(POOL)}
+        self.environment = environment_of_nodes(self.origin, **given)
         command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
         subprocess.run(command, cwd=ROOT, env=self.environment, check=True, timeout=SECONDS)
         for port in ports:

@@ -20,9 +20,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.browser.proxies import nginx_running, reserved_port
 from tests.browser.sites import Certificate
-from tests.clients.projects import Answer, Server, clean_environment
+from tests.clients.projects import Answer, Server
 from tests.docs.blocks import Block, block, blocks
-from tests.faults.site import GRACE, LIFETIME, PATIENCE, SECRET_KEY, STILL
+from tests.faults.site import ENVIRONMENT
 from tests.programs import completed
 from tests.scale.cluster import (
     DEPLOY,
@@ -31,6 +31,7 @@ from tests.scale.cluster import (
     ROOT,
     Database,
     Front,
+    environment_of_nodes,
     node_started,
     primary_started,
     wait_for,
@@ -74,24 +75,16 @@ class DividedSite:
             self.servers: dict[str, Database] = dict(zip(NAMES, (each.result() for each in started), strict=True))
         urls = [f"postgres://latchkey:{PASSWORD}@/latchkey?host={server.folder}" for server in self.servers.values()]
         self.origin = f"https://{HOST}:{https}"
-        self.environment = {
-            **clean_environment(),
+        given = {
+            **ENVIRONMENT,
             "PYTHONPATH": os.pathsep.join(map(str, (folder, ROOT))),
             "DJANGO_SETTINGS_MODULE": "divided_settings",
-            "DEBUG": "false",
-            "SECRET_KEY": SECRET_KEY,
-            "ORIGIN": self.origin,
-            "TRUSTED_PROXIES": "127.0.0.1",
             "DATABASE_URL": urls[0],
             "SECOND_URL": urls[1],
-            "DATABASE_TIMEOUT": str(PATIENCE),
             "DATABASE_POOL": "8",
             "EMAIL_URL": f"filemail://{self._mails}",
-            "TOKENS_REUSE_GRACE": str(GRACE),
-            "TOKENS_ACKNOWLEDGE_AFTER": str(STILL),
-            "TOKENS_ACCESS_LIFETIME": str(LIFETIME),
-            "TOKENS_THROTTLES": "off",
         }
+        self.environment = environment_of_nodes(self.origin, **given)
         self._write_project()
         self.command("makemigrations", "primaries")
         migrations = [line.split() for line in COMMANDS.text.splitlines() if " migrate " in line]

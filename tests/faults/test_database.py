@@ -8,7 +8,7 @@ import psutil
 from tests.browser.proxies import reserved_port
 from tests.faults.line import Line
 from tests.faults.site import Site
-from tests.scale.cluster import PASSWORD, POOL_SIZE, node_started, wait_for
+from tests.scale.cluster import PASSWORD, POOL_SIZE, node_started, suspended, wait_for
 
 SOME = """
     SELECT id FROM tokens_refreshtoken WHERE revoked_at IS NULL AND user_id IN (
@@ -91,17 +91,6 @@ def test_postgresql_is_suspended(site, times, under_load):
     postmaster = psutil.Process(site.primary.pid)
     with under_load(site) as load:
         for _ in range(2 * times):
-            with suspended([postmaster, *postmaster.children()]):
+            with suspended(postmaster, *postmaster.children()):
                 load.wait_for_an_outage()
             load.wait_for_refreshes(10)
-
-
-@contextmanager
-def suspended(processes: list[psutil.Process]) -> Iterator[None]:
-    try:
-        for process in processes:
-            process.suspend()
-        yield
-    finally:
-        for process in processes:
-            process.resume()

@@ -15,8 +15,7 @@ from tests.browsers import REFRESH
 from tests.clients.projects import Answer
 from tests.faults.primaries import FIRST, MOVE_IN, NAMES, SECOND, DividedSite, Person, divided
 from tests.faults.site import STILL, is_ready
-from tests.faults.test_database import suspended
-from tests.scale.cluster import Database, wait_for
+from tests.scale.cluster import Database, suspended, wait_for
 from tests.scale.people import SIGNED_OUT
 
 pytestmark = pytest.mark.exhaustive
@@ -207,7 +206,7 @@ def stopped(server: Database) -> Iterator[None]:
 def frozen(server: Database) -> AbstractContextManager[None]:
     """Within, the server accepts connections and does not answer."""
     postmaster = psutil.Process(server.pid)
-    return suspended([postmaster, *postmaster.children(recursive=True)])
+    return suspended(postmaster, *postmaster.children(recursive=True))
 
 
 @pytest.mark.parametrize(
@@ -228,8 +227,7 @@ def test_a_failure_of_one_primary_does_nothing_to_the_people_of_the_other(site, 
     with failure(site.servers[failing]):
         waiting, token = before[failing][0], owner.token
         kept = dict(waiting.cookies)
-        assert waiting.refresh(site.front).status == UNAVAILABLE
-        assert waiting.cookies == kept
+        assert (waiting.refresh(site.front).status, waiting.cookies) == (UNAVAILABLE, kept)
         for _ in range(3):
             expect(200, owner.me(site.front))
             expect(200, owner.refresh(site.front))

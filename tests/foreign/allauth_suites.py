@@ -67,20 +67,8 @@ def main() -> int:
 def _run(source: Path, packages: Path, suite: str, settings: str) -> Results:
     report = source / f"{suite}.xml"
     report.unlink(missing_ok=True)
-    command = [
-        sys.executable,
-        "-c",
-        PYTEST,
-        packages,
-        "-q",
-        "-c",
-        "pytest.ini",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "ignore",
-    ]
-    command += [f"--ds={settings}", f"--junit-xml={report}", f"tests/apps/{suite}"]
+    options = ["-q", "-c", "pytest.ini", "-p", "no:cacheprovider", "-W", "ignore", f"--ds={settings}"]
+    command = [sys.executable, "-c", PYTEST, packages, *options, f"--junit-xml={report}", f"tests/apps/{suite}"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (source, ROOT)))}
     environment.pop("PYTEST_ADDOPTS", None)
     subprocess.run(command, cwd=source, env=environment, stdout=subprocess.DEVNULL)

@@ -24,13 +24,7 @@ NAMES = {engines.CHROMIUM: "Chromium", engines.FIREFOX: "Firefox", engines.WEBKI
 VERSION = re.compile(r"\d+(\.\d+)+")
 _FOLDER = "tests/browser"
 _OF_PAGES = (
-    "pages",
-    "pages_without_javascript",
-    "cross_site_page",
-    "going_on",
-    "leaving",
-    "lost_answers",
-    "other_sites",
+    *("pages", "pages_without_javascript", "cross_site_page", "going_on", "leaving", "lost_answers", "other_sites"),
 )
 SUITES = {
     "the session client": [f"{_FOLDER}/session"],

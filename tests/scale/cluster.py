@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from string import Template
 from tempfile import mkdtemp
@@ -64,6 +64,32 @@ def running(command: list[Any], **options: Any) -> Iterator[Any]:
                 process.wait(SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextmanager
+def suspended(*processes: psutil.Process) -> Iterator[None]:
+    """Within, these processes do not run. Their sockets still accept what is sent."""
+    try:
+        for process in processes:
+            process.suspend()
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def environment_of_nodes(origin: str, **more: str) -> dict[str, str]:
+    """Return the environment variables of nodes behind nginx, as in production. ``more``: further ones, or others."""
+    return {
+        **clean_environment(),
+        "PYTHONPATH": str(ROOT),
+        "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
+        "DEBUG": "false",
+        "SECRET_KEY": SECRET_KEY,
+        "ORIGIN": origin,
+        "TRUSTED_PROXIES": "127.0.0.1",
+        **more,
+    }
 
 
 def filled(name: str, folder: Path, **words: object) -> Path:
@@ -190,14 +216,9 @@ class Redis:
         """Return the counts of the throttle with this name, by key."""
         return {key: int(self.client.get(key)) for key in self.client.keys(f"*tokens.{name}.*")}
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self) -> AbstractContextManager[None]:
         """Within, it accepts requests and does not answer."""
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
+        return suspended(psutil.Process(self.process.pid))
 
 
 @contextmanager
@@ -297,16 +318,7 @@ class Deployment:
         self.replica: Any = stack.enter_context(replica_started(self.primary)) if replicated else None
         self.pgbouncer = stack.enter_context(pgbouncer_started(self.primary, self.replica))
         self.url, self.origin = self.pgbouncer.url(), f"https://{HOST}:{self._https}"
-        self.environment = {
-            **clean_environment(),
-            "PYTHONPATH": str(ROOT),
-            "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
-            "DEBUG": "false",
-            "SECRET_KEY": SECRET_KEY,
-            "ORIGIN": self.origin,
-            "TRUSTED_PROXIES": "127.0.0.1",
-            "DATABASE_URL": self.url,
-        }
+        self.environment = environment_of_nodes(self.origin, DATABASE_URL=self.url)
 
     def serve(self, of_a: Mapping[str, str] = NOTHING, of_b: Mapping[str, str] = NOTHING) -> None:
         """Create the tables, and start all. ``of_a``, ``of_b``: how a node's environment differs."""

@@ -31,8 +31,7 @@ def test_a_script_does_and_the_browser_signs_no_more_often(bound, site, person):
 def test_a_script_does_after_the_access_token_has_expired(bound, site, person):
     bound.sees(person)
     bound.expire()
-    assert rename(bound, site, person, "late") == 200
-    assert bound.proofs == [200]
+    assert (rename(bound, site, person, "late"), bound.proofs) == (200, [200])
 
 
 @pytest.mark.parametrize("is_expired", [False, True], ids=["at once", "after the access token has expired"])
@@ -70,6 +69,5 @@ def test_the_staff_does_after_an_impersonation_because_the_browser_signs_first(d
     device.sees(person)
     device.forget()
     assert device.page.evaluate(POST, ["/probe/release", ""]) == 204
-    assert rename(device, site, staff, "the staff's") == 200
-    assert device.proofs == [200]
+    assert (rename(device, site, staff, "the staff's"), device.proofs) == (200, [200])
     device.sees(staff)

@@ -29,8 +29,7 @@ def test_a_form_is_delayed_and_keeps_its_data(bound, person):
 def test_an_image_is_delayed(bound, person):
     bound.sees(person)
     bound.expire()
-    assert bound.page.evaluate(PICTURE) == 1
-    assert bound.proofs == [200]
+    assert (bound.page.evaluate(PICTURE), bound.proofs) == (1, [200])
 
 
 def test_twelve_requests_of_two_tabs_are_one_refresh_and_one_new_cookie(bound):
@@ -106,6 +105,5 @@ def test_an_access_token_that_is_rejected_before_its_cookie_expires_is_refreshed
     """The server's clock is ahead of the browser's, or its signing key has changed. The user need not sign in."""
     bound.sees(person)
     site.forward(EXPIRED)
-    assert ask(bound.page) == 200
-    assert bound.proofs == [200]
+    assert (ask(bound.page), bound.proofs) == (200, [200])
     bound.sees(person)

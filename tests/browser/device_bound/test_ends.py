@@ -14,8 +14,7 @@ def assert_signed_out(device: Device) -> None:
     assert device.wait_for_end()
     device.forget()
     device.sees(None)
-    assert device.asked() == []
-    assert cookie(device.context, ACCESS) is None
+    assert (device.asked(), cookie(device.context, ACCESS)) == ([], None)
 
 
 @pytest.mark.parametrize("expired", [False, True], ids=["a good token", "an expired cookie"])

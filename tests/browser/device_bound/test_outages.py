@@ -42,8 +42,7 @@ def test_after_an_outage_the_same_user_is_signed_in(bound, site, person, kind):
     assert {one["name"] for one in bound.context.cookies()} == kept - {ACCESS}
     bound.forget()
     bound.sees(person)
-    assert bound.proofs == [200]
-    assert site.reasons(person) == [""]
+    assert (bound.proofs, site.reasons(person)) == ([200], [""])
 
 
 def assert_unavailable(device: Device) -> None:
@@ -102,8 +101,7 @@ def test_after_a_failed_registration_the_session_uses_rotation(device, site, per
         device.sees(person)
         assert cookie(device.context, REFRESH)
         assert site.generations(person) == [generation]
-    assert device.asked() == []
-    assert bound_sessions(site, person) == []
+    assert device.asked() == bound_sessions(site, person) == []
 
 
 def test_after_a_while_without_a_network_the_same_user_is_signed_in(bound, person):

@@ -1,20 +1,20 @@
 """A Next.js app, with Latchkey behind it and nginx in front: three processes, one origin."""
 
 import fcntl
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
+
 from tests.browser.nextjs.fresh import NEXT, npm, packed, running
 from tests.browser.proxies import nginx_started, reserved_port
 from tests.browser.sites import Certificate, Site, served
 from tests.programs import free_port
-from tests.scale.cluster import HOST, Front
+from tests.scale.cluster import HOST, Front, suspended
 
 SOURCE = Path(__file__).parents[2] / "clients" / "nextjs"
 NGINX = Path(__file__).with_name("nginx.conf")
@@ -75,15 +75,9 @@ class Deployment:
         finally:
             self.site = self._stack.enter_context(self._serve())
 
-    @contextmanager
-    def auth_server_hanging(self) -> Iterator[None]:
+    def auth_server_hanging(self) -> AbstractContextManager[None]:
         """Suspend Latchkey's process during a block: it accepts connections, and answers nothing."""
-        process = self.site.do("import os; result = os.getpid()")
-        os.kill(process, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(process, signal.SIGCONT)
+        return suspended(psutil.Process(self.site.do("import os; result = os.getpid()")))
 
 
 @contextmanager

@@ -12,39 +12,17 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import at_length
 from tests.browser.demo import DEMO_USER, Demo
-from tests.browser.nextjs.fresh import (
-    NEXT,
-    SHORT,
-    build,
-    connect,
-    created,
-    latchkey,
-    running,
-    with_latchkey,
-)
+from tests.browser.nextjs.fresh import NEXT, SHORT, build, connect, created, latchkey, running, with_latchkey
 from tests.browser.steps import fill_in
 from tests.clients.projects import clean_environment
 from tests.programs import free_port
 from tests.scale.cluster import wait_for
 
 CLOSED = (
-    "/account",
-    "/anything",
-    "/favicon.icoX",
-    "/_next/staticX/y",
-    "/_next/static",
-    "/_next/static/y",
-    "/_next/static/chunks/y.js",
-    "/_next/static/..%2faccount",
-    "/_next/static/../account",
-    "/_next/imageX",
-    "/_next/image/y",
-    "/_next/image?url=%2Faccount&w=64&q=75",
+    *("/account", "/account.rsc", "/anything", "/favicon.icoX", "/sign-inX", "/static/y", "/.well-known/security.txt"),
+    *("/_next/staticX/y", "/_next/static", "/_next/static/y", "/_next/static/chunks/y.js", "/_next/static/../account"),
+    *("/_next/static/..%2faccount", "/_next/imageX", "/_next/image/y", "/_next/image?url=%2Faccount&w=64&q=75"),
     "/_next/data/y/account.json",
-    "/account.rsc",
-    "/.well-known/security.txt",
-    "/sign-inX",
-    "/static/y",
 )
 
 COMPILING = 60_000

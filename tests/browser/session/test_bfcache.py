@@ -29,11 +29,9 @@ def come_back(tab: Tab) -> None:
 def test_a_page_that_comes_back_is_still_signed_in(signed_in, world, person):
     leave(signed_in)
     come_back(signed_in)
-    assert signed_in.user == person.email
-    assert signed_in.fetch() == [200]
+    assert (signed_in.user, signed_in.fetch()) == (person.email, [200])
     world.forward(601)
-    assert signed_in.fetch() == [200]
-    assert signed_in.heard == [["signin", person.email]]
+    assert (signed_in.fetch(), signed_in.heard) == ([200], [["signin", person.email]])
 
 
 def test_a_page_that_comes_back_learns_what_happened_meanwhile(signed_in, new_tab, world, person):

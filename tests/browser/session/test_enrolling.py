@@ -73,8 +73,7 @@ def test_a_passkey_is_created(tab, do, by_password, person):
     by_password()
     assert send(tab, "POST", "factor", {"method": "enrol_totp"})[0] == "done"
     user = "session.passkeys.enrol().then(({ email }) => email)"
-    assert tab.page.evaluate(user) == person.email
-    assert tab.fetch() == [200]
+    assert (tab.page.evaluate(user), tab.fetch()) == (person.email, [200])
 
 
 def test_what_cannot_be_sent_is_said(tab, do):

@@ -83,13 +83,11 @@ def asked_elsewhere(world: World) -> list[str]:
     ids=[*BEFORE, *AFTER, "a form called like a property of the document"],
 )
 def test_the_password_is_sent_to_the_server_of_the_script(world, context, person, injected):
-    assert use(world, context, person, *injected) == [200, person.email, None]
-    assert asked_elsewhere(world) == []
+    assert (use(world, context, person, *injected), asked_elsewhere(world)) == ([200, person.email, None], [])
 
 
 def test_it_works_with_the_policy_that_the_page_recommends(world, context, person, refused):
-    assert use(world, context, person, query="?strict") == [200, person.email, None]
-    assert refused == []
+    assert (use(world, context, person, query="?strict"), refused) == ([200, person.email, None], [])
 
 
 SCRIPTS = {

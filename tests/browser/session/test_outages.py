@@ -20,8 +20,7 @@ def test_requests_wait_while_the_server_is_down_and_are_answered_afterwards(sign
         while len(world.refreshes) < 2:
             signed_in.page.wait_for_timeout(100)
         assert signed_in.user == person.email
-    assert signed_in.end() == [200] * 5
-    assert signed_in.heard == [["signin", person.email]]
+    assert (signed_in.end(), signed_in.heard) == ([200] * 5, [["signin", person.email]])
     refreshes = [one for one in world.answered("/api/auth/refresh") if one.status != 307]
     assert [one.status for one in refreshes[:-1]] == [503] * (len(refreshes) - 1)
     assert refreshes[1].at - refreshes[0].at >= 2  # The pause that Retry-After asked for.
@@ -33,14 +32,12 @@ def test_where_the_middleware_refreshes_the_app_gets_its_503_and_the_user_stays_
         pytest.skip("The browser refreshes a bound session, and the client waits for it, as in the other modes.")
     world.forward(601)
     with world.auth.down():
-        assert signed_in.fetch() == [503]
-        assert signed_in.user == person.email
+        assert (signed_in.fetch(), signed_in.user) == ([503], person.email)
         signed_in.page.evaluate(RESTORE)
         while not world.answered("/api/auth/me"):
             signed_in.page.wait_for_timeout(100)
     signed_in.end_pause()
-    assert signed_in.page.evaluate("begun") == person.email
-    assert signed_in.heard == [["signin", person.email]]
+    assert (signed_in.page.evaluate("begun"), signed_in.heard) == (person.email, [["signin", person.email]])
 
 
 @pytest.mark.parametrize("mode", [*at_length("scoped", "subdomain"), "body"], indirect=True)
@@ -92,9 +89,7 @@ def test_a_refresh_that_cannot_reach_the_server_is_repeated(signed_in, world, pe
     world.forward(601)
     signed_in.page.route("**/api/auth/refresh", intercept, times=1)
     assert signed_in.fetch(times=3) == [200] * 3
-    assert world.refreshes == [200]
-    assert world.generation(person) == 1
-    assert signed_in.heard == [["signin", person.email]]
+    assert (world.refreshes, world.generation(person), signed_in.heard) == ([200], 1, [["signin", person.email]])
 
 
 @pytest.mark.parametrize("mode", ["scoped"], indirect=True)
@@ -102,9 +97,7 @@ def test_a_401_that_a_proxy_made_does_not_sign_the_user_out(signed_in, world, pe
     world.forward(601)
     refusal = {"status": 401, "body": "<h1>Who are you?</h1>", "content_type": "text/html"}
     signed_in.page.route("**/api/auth/refresh", lambda route: route.fulfill(**refusal), times=1)
-    assert signed_in.fetch() == ["SessionError"]
-    assert signed_in.user == person.email
-    assert signed_in.fetch() == [200]
+    assert (signed_in.fetch(), signed_in.user, signed_in.fetch()) == (["SessionError"], person.email, [200])
 
 
 @pytest.mark.parametrize("mode", ["scoped", "subdomain"], indirect=True)
@@ -121,8 +114,7 @@ def test_an_app_s_request_without_a_network_fails_as_fetch_does(signed_in, conte
     context.set_offline(True)
     assert signed_in.fetch(times=2) == ["TypeError"] * 2
     context.set_offline(False)
-    assert signed_in.fetch() == [200]
-    assert signed_in.user == person.email
+    assert (signed_in.fetch(), signed_in.user) == ([200], person.email)
 
 
 DOWN = """
@@ -137,9 +129,7 @@ def test_a_sign_out_that_the_server_did_not_process_fails(signed_in, world, pers
     """The page cannot delete an HttpOnly cookie, so it may report "signed out" only after the server has done it."""
     with world.auth.replaced("post", DOWN):
         found = signed_in.page.evaluate("session.signOut().catch(({ code, status }) => [code, status])")
-    assert found == ["unavailable", 503]
-    assert signed_in.user == person.email
-    assert signed_in.fetch() == [200]
+    assert (found, signed_in.user, signed_in.fetch()) == (["unavailable", 503], person.email, [200])
 
 
 @pytest.mark.parametrize("mode", ["body"], indirect=True)

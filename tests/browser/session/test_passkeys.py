@@ -45,8 +45,7 @@ def test_a_passkey_is_the_second_step_after_a_password(signed_in, authenticator,
     code = "given => session.signIn(given).then(() => '', ({ code, offered }) => [code, ...offered])"
     given = {"email": person.email, "password": person.password}
     assert signed_in.page.evaluate(code, given) == ["factor_required", "passkey"]
-    assert call(signed_in, "answerFactor") == ["done", person.email]
-    assert signed_in.fetch() == [200]
+    assert (call(signed_in, "answerFactor"), signed_in.fetch()) == (["done", person.email], [200])
 
 
 @pytest.mark.parametrize("mode", ["body"], indirect=True)
@@ -67,5 +66,4 @@ def test_the_browser_forgets_a_passkey_that_nobody_has_any_more(signed_in, authe
 @pytest.mark.parametrize("mode", ["body"], indirect=True)
 def test_a_browser_without_passkeys_is_told_so(tab):
     tab.page.evaluate("delete globalThis.PublicKeyCredential")
-    assert tab.page.evaluate("session.passkeys.supported") is False
-    assert call(tab, "signIn") == ["unsupported", 0]
+    assert (tab.page.evaluate("session.passkeys.supported"), call(tab, "signIn")) == (False, ["unsupported", 0])

@@ -9,8 +9,7 @@ def test_a_service_that_rejects_every_token_is_asked_twice_and_the_user_stays_si
         assert signed_in.fetch("/api/never-satisfied") == [401]
         assert len(world.answered("/api/never-satisfied")) == 2
         assert world.refreshes == [200]
-    assert signed_in.user == person.email
-    assert signed_in.heard == [["signin", person.email]]
+    assert (signed_in.user, signed_in.heard) == (person.email, [["signin", person.email]])
     # To a browser with a bound session the endpoint says only that the token is good, which the browser has refreshed.
     assert world.generation(person) == (0 if world.binds else 1)
 
@@ -28,11 +27,8 @@ def test_a_client_that_is_not_signed_in_gets_401_after_one_refresh_at_most(tab, 
     assert tab.fetch(times=3) == [401] * 3
     assert world.refreshes == ([] if world.mode == "body" else [401])
     world.forget()
-    assert tab.fetch(times=3) == [401] * 3
-    assert tab.restore() is None
-    assert tab.fetch() == [401]
-    assert world.refreshes == []
-    assert tab.heard == []
+    assert (tab.fetch(times=3), tab.restore(), tab.fetch()) == ([401] * 3, None, [401])
+    assert world.refreshes == tab.heard == []
 
 
 def test_the_answer_to_a_rejected_request_can_be_read(signed_in):

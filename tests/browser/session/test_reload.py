@@ -67,14 +67,8 @@ def test_a_page_that_the_service_worker_controls_cannot_get_the_token_from_it(si
     page = context.new_page()
     page.goto(f"{world.app.origin}/static/tokens/session.js")
     is_controlled, seen = page.evaluate(_ATTACK)
-    assert is_controlled
-    assert dict(seen) == {
-        "page": "nothing",
-        "worker": "nothing",
-        "shared": "nothing",
-        "caches": "[]",
-        "databases": "[]",
-    }
+    nothing = dict.fromkeys(("page", "worker", "shared"), "nothing")
+    assert (is_controlled, dict(seen)) == (True, {**nothing, "caches": "[]", "databases": "[]"})
     # The service worker had it all the time.
     signed_in.reload()
     assert signed_in.restore() == person.email
@@ -140,8 +134,7 @@ def test_reloads_while_a_refresh_is_under_way_lose_and_fork_nothing(signed_in, w
         signed_in.page.reload()
         world.auth.deliver()
         signed_in.open()
-        assert signed_in.restore() == person.email
-        assert signed_in.fetch() == [200]
+        assert (signed_in.restore(), signed_in.fetch()) == (person.email, [200])
     assert world.auth.reasons(person) == [""]
 
 

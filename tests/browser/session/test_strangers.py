@@ -92,9 +92,7 @@ def test_the_refresh_token_is_in_no_message_no_storage_and_nothing_that_a_page_s
 def test_a_page_cannot_have_the_refresh_token_sent_to_another_api(signed_in, world, new_tab, other_origin):
     """The worker's name contains its API's URL: another URL is another worker, in which no user is signed in."""
     tab = new_tab(api=f"{other_origin}/api/auth/")
-    assert tab.restore() is None
-    assert tab.user is None
-    assert received(world) == []
+    assert (tab.restore(), tab.user, received(world)) == (None, None, [])
 
 
 REDIRECTED = "`/api/away?to=${url}`"

@@ -63,8 +63,7 @@ def test_a_revoked_session_ends_in_every_tab_at_the_next_request_and_is_not_refr
     world.forget()
     for _ in range(3):
         assert [tab.fetch(times=3) for tab in tabs] == [[401] * 3] * 3
-    assert world.refreshes == []
-    assert len(world.answered()) == 27
+    assert (world.refreshes, len(world.answered())) == ([], 27)
     tabs[1].sign_in(person)
     assert tabs[1].fetch() == [200]
 
@@ -95,8 +94,7 @@ def test_a_lost_answer_to_the_only_tab_does_not_sign_the_user_out(signed_in, wor
         signed_in.wait_for_lock()
         signed_in.page.close()
     after = new_tab()
-    assert after.restore() == person.email
-    assert after.fetch() == [200]
+    assert (after.restore(), after.fetch()) == (person.email, [200])
 
 
 def test_the_tabs_wait_for_a_slow_answer(tabs, world, person):
@@ -139,8 +137,7 @@ def test_a_late_answer_to_an_old_request_does_not_undo_a_new_sign_in(signed_in, 
     world.app.wait_until_held()
     signed_in.sign_in(other)
     world.app.deliver()
-    assert signed_in.end() == [200]
-    assert signed_in.user == other.email
+    assert (signed_in.end(), signed_in.user) == ([200], other.email)
     assert signed_in.heard == [["signin", person.email], ["signin", other.email]]
 
 
@@ -166,5 +163,4 @@ def test_a_closed_session_receives_no_events_and_does_not_sign_the_user_out(tabs
     assert tabs[1].fetch() == [200]
     tabs[1].sign_out()
     tabs[2].wait_for("!session.user")
-    assert tabs[0].heard == [["signin", person.email]]
-    assert tabs[0].user == person.email
+    assert (tabs[0].heard, tabs[0].user) == ([["signin", person.email]], person.email)

@@ -21,17 +21,12 @@ BODIES = {
 
 
 def test_a_user_signs_in_fetches_and_signs_out(tab, world, person):
-    assert tab.restore() is None
-    assert tab.fetch() == [401]
+    assert (tab.restore(), tab.fetch()) == (None, [401])
     tab.sign_in(person)
-    assert tab.user == person.email
-    assert tab.fetch() == [200]
-    assert tab.heard == [["signin", person.email]]
+    assert (tab.user, tab.fetch(), tab.heard) == (person.email, [200], [["signin", person.email]])
     assert [row["mode"] for row in world.auth.sessions(person)] == [world.mode]
     tab.sign_out()
-    assert tab.user is None
-    assert tab.fetch() == [401]
-    assert tab.heard == [["signin", person.email], ["signout", None]]
+    assert (tab.user, tab.fetch(), tab.heard) == (None, [401], [["signin", person.email], ["signout", None]])
     assert world.auth.reasons(person) == ["signed_out"]
 
 
@@ -41,8 +36,7 @@ def test_parallel_requests_with_an_expired_token_are_answered_after_one_rotation
     assert world.generation(person) == 1
     # In mode `cookie` the middleware refreshes, and the page does not learn of it, unless the session is bound.
     assert world.refreshes == ([] if world.mode == "cookie" and not world.binds else [200])
-    assert signed_in.restore() == person.email
-    assert signed_in.heard == [["signin", person.email]]
+    assert (signed_in.restore(), signed_in.heard) == (person.email, [["signin", person.email]])
 
 
 def test_a_request_that_is_slower_than_a_later_question_who_is_signed_in_is_sent_again(signed_in, world, person):
@@ -89,10 +83,8 @@ def test_a_page_that_is_loaded_again_knows_the_user_with_a_good_and_an_expired_t
     for seconds in (0, 601, 601):
         world.forward(seconds)
         signed_in.reload()
-        assert signed_in.user is None
-        assert signed_in.restore() == person.email
-        assert signed_in.heard == []
-        assert signed_in.fetch() == [200]
+        found = signed_in.user, signed_in.restore(), signed_in.heard, signed_in.fetch()
+        assert found == (None, person.email, [], [200])
 
 
 @with_cookies

@@ -19,25 +19,18 @@ print(settings.ALLOWED_HOSTS, settings.DEFAULT_FROM_EMAIL)
 """
 
 
+OWN, FRONT = "http://localhost:8000", "http://localhost:3000"
+PAGES = [f"{FRONT}/demo", f"{FRONT}/sign-in", f"{FRONT}/demo/factors", f"{OWN}/admin/", f"{FRONT}/mailbox"]
+
+
 @pytest.mark.long
 def test_are_those_of_origin():
-    assert [*addresses("http://localhost:8000", 8000)] == [
-        "http://localhost:8000/demo",
-        "http://localhost:8000/",
-        "http://localhost:8000/demo/factors",
-        "http://localhost:8000/admin/",
-        "http://localhost:8000/mailbox",
-    ]
+    pages = ("/demo", "/", "/demo/factors", "/admin/", "/mailbox")
+    assert [*addresses(OWN, 8000)] == [f"{OWN}{page}" for page in pages]
 
 
 def test_behind_another_server_are_its_own_except_the_admins():
-    assert [*addresses("http://localhost:3000", 8000)] == [
-        "http://localhost:3000/demo",
-        "http://localhost:3000/sign-in",
-        "http://localhost:3000/demo/factors",
-        "http://localhost:8000/admin/",
-        "http://localhost:3000/mailbox",
-    ]
+    assert [*addresses(FRONT, 8000)] == PAGES
 
 
 def test_runserver_serves_the_address_of_an_origin_with_ipv6():

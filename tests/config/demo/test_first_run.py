@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.demo import first_run
 from tests.databases import start_server
+from tests.programs import free_port
 
 pytestmark = pytest.mark.long
 
@@ -79,8 +80,7 @@ def assert_is_one_clear_line(finished: Any, *fragments: str) -> None:
 
 
 def assert_fails_without_traceback(finished: Any, text: str, status: int = 1) -> None:
-    assert finished.returncode == status
-    assert text in finished.stderr
+    assert (finished.returncode, text in finished.stderr) == (status, True), finished.stderr
     assert "Traceback" not in finished.stderr
 
 
@@ -158,9 +158,7 @@ def serve() -> Iterator[Callable[..., Site]]:
 @pytest.fixture
 def port() -> int:
     """A free port. With a fixed one, two tests at the same time would reach each other's server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
@@ -228,8 +226,7 @@ def test_the_first_run_creates_all_that_is_needed_and_the_second_keeps_it(checko
     again.browser = site.browser
     assert (checkout / ".env").read_text() == written
     status, text = again.ask("/api/auth/refresh", {})
-    assert (status, json.loads(text)["session"]["id"]) == (200, session)
-    assert again.session_id() == session
+    assert (status, json.loads(text)["session"]["id"], again.session_id()) == (200, session, session)
 
     listed = manage(checkout, "list_sessions", "--json", cwd=checkout.parent)
     assert (listed.returncode, listed.stderr[:19]) == (0, "1 session listed in")
@@ -246,8 +243,7 @@ def test_the_administrator_signs_in_with_the_form_and_revokes_a_session_in_the_a
         return site.ask(path, {**fields, "csrfmiddlewaretoken": token}, form=True, **own)
 
     status, text = post("/", "/sign-in", username="admin@latchkey.test", password=PASSWORD)
-    assert status == 200
-    assert "You are signed in as admin@latchkey.test" in text
+    assert (status, "You are signed in as admin@latchkey.test" in text) == (200, True)
     [row] = manage(after_the_first_run, "list_sessions", "--json").stdout.splitlines()
     sessions = "/admin/tokens/refreshtoken/"
     status, text = post(
@@ -379,19 +375,10 @@ MISTAKES: dict[str, tuple[str, dict[str, str], tuple[str, ...]]] = {
 
 
 SHORT = (
-    "the port is taken",
-    "--port overrides PORT",
-    "port 65536",
-    "PORT is no number: check",
-    "SECRET_KEY is empty",
-    "ORIGIN is missing in production",
-    "DATABASE_URL=mysql://user:hunter2@localhost/name",
-    "DATABASE_URL=sqlite:///{no_database}",
-    "REPLICA_URL=garbage",
-    f"no database for migrate: {NO_SERVER}",
-    f"no database for runserver: {NO_SERVER}",
-    "no migrations for list_sessions",
-    "no migrations for runserver",
+    *("the port is taken", "--port overrides PORT", "port 65536", "PORT is no number: check", "SECRET_KEY is empty"),
+    *("ORIGIN is missing in production", "DATABASE_URL=mysql://user:hunter2@localhost/name"),
+    *("DATABASE_URL=sqlite:///{no_database}", "REPLICA_URL=garbage", f"no database for migrate: {NO_SERVER}"),
+    *(f"no database for runserver: {NO_SERVER}", "no migrations for list_sessions", "no migrations for runserver"),
 )
 """The mistakes that are always made. Each needs a process of its own, and the others are of the same kinds."""
 
@@ -468,5 +455,4 @@ def test_a_bug_in_the_code_still_has_its_traceback(checkout):
     settings = checkout / "config" / "settings.py"
     settings.write_text(settings.read_text() + "\nint('an error of ours')\n")
     finished = manage(checkout, "check", **DEVELOPMENT)
-    assert "Traceback" in finished.stderr
-    assert finished.returncode == 1
+    assert (finished.returncode, "Traceback" in finished.stderr) == (1, True)

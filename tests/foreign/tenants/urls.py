@@ -16,8 +16,4 @@ def who(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=200 if request.user.is_authenticated else 401)
 
 
-urlpatterns = [
-    path("api/", include("tokens.api.urls")),
-    path(".well-known/jwks.json", jwks),
-    path("who", who),
-]
+urlpatterns = [path("api/", include("tokens.api.urls")), path(".well-known/jwks.json", jwks), path("who", who)]

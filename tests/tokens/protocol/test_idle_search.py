@@ -17,6 +17,13 @@ pytestmark = pytest.mark.long
 
 REUSE = Decision.REUSE.value
 SECOND, DAY = timedelta(seconds=1), 86400
+PROFITS = [
+    pytest.param(Rule.KEEPS, Thief.TOKEN, FORGIVEN, id="a token that proves a theft ends nothing"),
+    pytest.param(Rule.ANY_TOKEN, Thief.TOKEN, FORGIVEN, id="a factor passes over such a token"),
+    pytest.param(Rule.TOKEN_ALONE, Thief.TOKEN, REOPENED, id="the token is enough"),
+    pytest.param(Rule.FACTOR_ALONE, Thief.FACTOR, REOPENED, id="a factor is enough"),
+]
+"""The rules by which a thief profits, also while a factor is required: `test_required_search`."""
 
 
 @pytest.mark.parametrize(
@@ -52,13 +59,7 @@ def test_the_search_finds_an_honest_person_who_loses_the_session_if(rule, last):
 
 @pytest.mark.parametrize(
     ("rule", "thief", "broken"),
-    [
-        pytest.param(Rule.KEEPS, Thief.TOKEN, FORGIVEN, id="a token that proves a theft ends nothing"),
-        pytest.param(Rule.ANY_TOKEN, Thief.TOKEN, FORGIVEN, id="a factor passes over such a token"),
-        pytest.param(Rule.RECOVERS, Thief.TOKEN, REOPENED, id="a recovery needs no factor"),
-        pytest.param(Rule.TOKEN_ALONE, Thief.TOKEN, REOPENED, id="the token alone reopens it"),
-        pytest.param(Rule.FACTOR_ALONE, Thief.FACTOR, REOPENED, id="a factor alone reopens it"),
-    ],
+    [*PROFITS, pytest.param(Rule.RECOVERS, Thief.TOKEN, REOPENED, id="a recovery needs no factor")],
 )
 def test_the_search_finds_a_thief_who_profits_if(rule, thief, broken):
     assert stolen(rule, thief)[2] == broken

@@ -6,13 +6,11 @@ without the token or without a factor does not get in.
 
 import pytest
 
-from tests.tokens.protocol.idle_search import FORGIVEN, REOPENED, Rule, Thief
+from tests.tokens.protocol.idle_search import Rule, Thief
 from tests.tokens.protocol.required_search import honest, stolen
-from tokens.protocol.rotation import Decision
+from tests.tokens.protocol.test_idle_search import PROFITS
 
 pytestmark = pytest.mark.long
-
-REUSE = Decision.REUSE.value
 
 
 @pytest.mark.parametrize(
@@ -45,14 +43,6 @@ def test_the_search_finds_an_honest_person_who_loses_the_session_if(rule):
     assert "a factor is required" in history
 
 
-@pytest.mark.parametrize(
-    ("rule", "thief", "broken"),
-    [
-        pytest.param(Rule.KEEPS, Thief.TOKEN, FORGIVEN, id="a token that proves a theft ends nothing"),
-        pytest.param(Rule.ANY_TOKEN, Thief.TOKEN, FORGIVEN, id="a factor passes over such a token"),
-        pytest.param(Rule.TOKEN_ALONE, Thief.TOKEN, REOPENED, id="the token alone goes on"),
-        pytest.param(Rule.FACTOR_ALONE, Thief.FACTOR, REOPENED, id="a factor alone goes on"),
-    ],
-)
+@pytest.mark.parametrize(("rule", "thief", "broken"), PROFITS)
 def test_the_search_finds_a_thief_who_profits_if(rule, thief, broken):
     assert stolen(rule, thief)[2] == broken

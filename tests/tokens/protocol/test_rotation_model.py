@@ -180,15 +180,12 @@ def test_no_interleaving_breaks_an_invariant(machine, extent):
     )
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        row
-        for row in simulation.ROWS
-        if row
-        not in {simulation.QUEUED, simulation.HASTILY, simulation.UPGRADED, simulation.TOO_LATE, simulation.FORCED}
-    ],
-)
+SURVIVED = simulation.ROWS.keys() - {
+    *(simulation.QUEUED, simulation.HASTILY, simulation.UPGRADED, simulation.TOO_LATE, simulation.FORCED)
+}
+
+
+@pytest.mark.parametrize("row", [row for row in simulation.ROWS if row in SURVIVED])
 @extents(60, simulation.HISTORIES)
 def test_almost_no_honest_session_is_ended(row, extent):
     beyond_the_bounds = row in {"60 % lost", "requests that live twice the grace"}

@@ -7,11 +7,13 @@ from tokens.protocol.rotation import Decision
 
 pytestmark = pytest.mark.long
 
+DJANGO = Scale(messages=2, from_django=True)
+PAGES = DJANGO._replace(pages=True)
 HONEST = {
     # what the histories have, and how many worlds there are at least
     "in coarse units of time": (Scale(), 60_000),
     "with an upload of 60 s": (Scale(upload=4, messages=2), 20_000),
-    "that begins with Django's session": (Scale(messages=2, from_django=True), 5_000),
+    "that begins with Django's session": (DJANGO, 5_000),
     "with a cookie that is renamed": (Scale(messages=1, renames=True), 14_000),
 }
 HONEST_AT_LENGTH = {
@@ -20,14 +22,11 @@ HONEST_AT_LENGTH = {
     "with an upload of 150 s": (Scale(upload=10, messages=2), 20_000),
     "with an upload of 150 s that is sent after a pause": (Scale(upload=10, messages=2, expired=True), 20_000),
     "that begins with Django's session, and has three messages": (Scale(messages=3, from_django=True), 5_000),
-    "that begins with Django's session, and has pages": (Scale(messages=2, from_django=True, pages=True), 50_000),
-    "that begins with Django's session, and has an upload of 60 s": (
-        Scale(messages=2, from_django=True, upload=4),
-        50_000,
-    ),
+    "that begins with Django's session, and has pages": (PAGES, 50_000),
+    "that begins with Django's session, and has an upload of 60 s": (DJANGO._replace(upload=4), 50_000),
 }
 # what the histories have, and how many worlds are examined
-NEAREST = {"with pages": (Scale(messages=2, from_django=True, pages=True), 15_000)}
+NEAREST = {"with pages": (PAGES, 15_000)}
 NEAREST_AT_LENGTH = {"with a cookie that is renamed and two messages": (Scale(messages=2, renames=True), 100_000)}
 REUSE, NO_TOKEN = Decision.REUSE.value, "Django's session stands for no refresh token any more"
 BROKEN = {
@@ -37,7 +36,7 @@ BROKEN = {
     "acknowledging after two graces": (Scale(acknowledged_early=2), "", REUSE),
     "a cookie of the other name that stays": (Scale(messages=2, renames=True, other_name_stays=True), "", REUSE),
     "Django's session that stands for the first token within the grace only": (
-        Scale(messages=2, from_django=True, stands_within_grace=True),
+        DJANGO._replace(stands_within_grace=True),
         "lose",
         NO_TOKEN,
     ),
@@ -52,16 +51,8 @@ BROKEN_AT_LENGTH = {
     "a still time shorter than two graces and 30 s": (Scale(still_time_cut=1), "", REUSE),
     "a repeat that sends the refresh token again": (Scale(repeat_sends_refresh=True), "", REUSE),
     # A fail-over loses a rotation whose response the browser has. So pages get nothing after the grace.
-    "a page whose answer overwrites a newer token": (
-        Scale(messages=2, from_django=True, pages=True, pages_recover=True),
-        "0 is recovered",
-        REUSE,
-    ),
-    "a page that ends the session": (
-        Scale(messages=2, from_django=True, pages=True, pages_end=True),
-        "",
-        f"0 is {REUSE}",
-    ),
+    "a page whose answer overwrites a newer token": (PAGES._replace(pages_recover=True), "0 is recovered", REUSE),
+    "a page that ends the session": (PAGES._replace(pages_end=True), "", f"0 is {REUSE}"),
 }
 
 
