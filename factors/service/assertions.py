@@ -66,7 +66,7 @@ def accept(
     if assertion.can_sync is not row.can_sync or not use(challenge, now):
         return None
     if (assertion.sign_count or row.sign_count) and assertion.sign_count <= row.sign_count:
-        # Two authenticators have the key. Nobody knows which of them this is (section 6.1.1).
+        # Two authenticators have the key. Nobody can tell which of the two has signed (section 6.1.1).
         sessions.record(request, sessions.Kind.PASSKEY_COPIED, user, f"{NAME}: {row.name}")
         return None
     mine.update(sign_count=assertion.sign_count, is_synced=assertion.is_synced, last_used_at=now)

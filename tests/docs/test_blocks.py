@@ -11,6 +11,7 @@ MOST = 10
 """How many blocks may be listed as not run."""
 
 
+@pytest.mark.long
 def test_each_block_is_run_by_exactly_one_test_or_is_listed_with_a_reason():
     claims = Counter(block for claimed in runners().values() for block in claimed)
     listed = not_run()

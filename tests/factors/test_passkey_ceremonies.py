@@ -18,7 +18,7 @@ from tests.factors.passkey_steps import BY_PASSKEY, FACTOR, PASSKEYS, begin, cre
 from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 UP, UV, BE, BS = FLAG.UP, FLAG.UV, FLAG.BE, FLAG.BS
 

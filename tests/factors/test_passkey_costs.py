@@ -13,7 +13,7 @@ from tokens.conf import tenants
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.sessions import relying_party
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 
 def statements(work):

@@ -18,6 +18,8 @@ from tests.factors.api.test_api import JSON
 from tests.factors.authenticator import Authenticator
 from tests.factors.passkey_steps import BY_PASSKEY, PASSKEYS, begin
 
+pytestmark = pytest.mark.long
+
 PARTY = SimpleNamespace(id="testserver", origins=["https://testserver"])
 CREATION = ceremonies.creation_options(PARTY, b"c" * 56, b"u" * 64, "somebody", ())
 REQUEST = ceremonies.request_options(PARTY, b"c" * 56)

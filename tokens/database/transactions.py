@@ -115,8 +115,8 @@ TIMEOUT_MS = 1000
 def bounded(alias: str) -> Iterator[None]:
     """A transaction whose statements fail after `TIMEOUT_MS`. A lock or a slow database does not delay a request.
 
-    Inside another transaction this is only a savepoint, and the statements are not bounded. SQLite has no such setting,
-    and needs no transaction for it.
+    Inside another transaction this is only a savepoint, and the statements are not bounded. SQLite has no setting for
+    this, so no transaction is opened there.
     """
     connection = connections[alias]
     if connection.vendor == "sqlite" and not connection.in_atomic_block:

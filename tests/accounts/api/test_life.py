@@ -66,6 +66,7 @@ class Caller:
         return response.json() if response.content else None
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_each_operation_responds_as_the_description_says(api, settings, token_in, clock):
     settings.TOKENS = {**INTROSPECTION, "MODES": ["cookie", "body"], "SERVICE_AUDIENCE": "services"}

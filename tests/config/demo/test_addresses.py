@@ -1,7 +1,5 @@
 """``manage.py demo`` prints the addresses that a browser uses, and ``runserver`` serves that of ORIGIN."""
 
-import pytest
-
 from config.demo.management.commands.demo import addresses
 from tests.config.test_environment import run
 
@@ -23,7 +21,6 @@ OWN, FRONT = "http://localhost:8000", "http://localhost:3000"
 PAGES = [f"{FRONT}/demo", f"{FRONT}/sign-in", f"{FRONT}/demo/factors", f"{OWN}/admin/", f"{FRONT}/mailbox"]
 
 
-@pytest.mark.long
 def test_are_those_of_origin():
     pages = ("/demo", "/", "/demo/factors", "/admin/", "/mailbox")
     assert [*addresses(OWN, 8000)] == [f"{OWN}{page}" for page in pages]

@@ -18,7 +18,7 @@ from tests.tokens.service.threads import in_thread, paused, until_one_waits
 from tokens.models import RefreshToken
 from tokens.web.operations import one_factor
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_on("postgresql"), pytest.mark.long]
 
 USES = 4
 rounds_of_each = pytest.mark.parametrize(

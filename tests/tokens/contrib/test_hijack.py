@@ -21,6 +21,7 @@ __all__ = ["_urls", "owner", "staff"]
 ROUNDS = 8
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_two_people_impersonate_each_other_and_are_released():
     people = AdminFactory(), AdminFactory()

@@ -25,7 +25,7 @@ from tokens.service import purge, reporting
 from tokens.service.revocation import revoke_all
 from tokens.service.revocation_feed import LATE_COMMIT, feed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 LAST_LINE = re.compile(r"\d+ rows? (would be deleted\. Counted|deleted) in \d+\.\d s\n")
 RETENTION, EVENT_RETENTION = timedelta(days=30), timedelta(days=400)

@@ -17,7 +17,7 @@ from tokens.service.devices import OWN_BUDGETS, forget_others, here, with_own_bu
 
 __all__ = ["all_applied"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 
 def end_all(user: Any) -> None:

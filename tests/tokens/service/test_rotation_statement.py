@@ -30,7 +30,7 @@ from tokens.service.auth_hash import digest_of
 from tokens.service.client import Client
 from tokens.service.issuing import IssuedTokens
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
+pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql"), pytest.mark.long]
 
 INSTANT = timedelta(microseconds=1)
 STILL = timedelta(seconds=90)

@@ -21,7 +21,7 @@ from tokens.protocol import refresh_tokens
 from tokens.service import acknowledgements, issuing, revocation_feed
 from tokens.service.revocation import revoke_all
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
+pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql"), pytest.mark.long]
 
 
 class Step(NamedTuple):

@@ -30,7 +30,7 @@ from tokens.service.revocation_feed import feed_of
 from tokens.web import attempts
 from tokens.web.django import django_session
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql")]
+pytestmark = [pytest.mark.django_db, pytest.mark.only_on("postgresql"), pytest.mark.long]
 
 
 def me(browser: Client) -> int:

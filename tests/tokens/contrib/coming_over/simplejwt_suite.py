@@ -231,7 +231,7 @@ class TestEnds:
         refreshed(theirs)
         revoke(RefreshToken.objects.all(), RefreshToken.Reason.SIGNED_OUT)
         assert_refused(post(Client(), "/old/token/refresh/", {"refresh": theirs}))
-        assert verified(theirs) in {400, 401}  # simplejwt says 400 of a blacklisted one.
+        assert verified(theirs) in {400, 401}  # simplejwt answers a blacklisted token with 400.
 
     def test_the_end_of_everything_ends_tokens_that_were_not_taken_over_yet(self, theirs, user, api):
         elsewhere = str(Theirs.for_user(user))
