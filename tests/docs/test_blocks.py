@@ -19,6 +19,7 @@ def test_each_block_is_run_by_exactly_one_test_or_is_listed_with_a_reason():
     assert wrong == {}
 
 
+@pytest.mark.long
 def test_a_runner_claims_only_blocks_that_exist():
     known = {one: one.text for one in all_blocks()}
     claims = [one for claimed in runners().values() for one in claimed]

@@ -186,7 +186,8 @@ def reauthentication_required(request: Request) -> ProblemError:
 def proof_of(request: Request, given: Mapping[str, Any]) -> Proof:
     """Return the proof in a request's body for `tokens.sessions.change_account`. ``given`` is a valid `ProofInput`.
 
-    If a factor was answered, the key is ``authenticated``, and its value the user. Raise `ProblemError` if the answer is wrong.
+    If a factor was answered, the key is ``authenticated``, and its value the user. Raise `ProblemError` if the
+    answer is wrong.
     """
     required_exchange(request).refresh_token = given.get("refresh_token")
     user = answered(request, given, "current_password")

@@ -11,7 +11,7 @@ from tests.factories import PASSWORD, User, UserFactory
 from tests.factors.steps import code, later, set_up
 from tokens.models import SecurityEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 AGAIN, NEW = "/api/auth/reauthenticate", "new@example.org"
 FIRST = "a first password that nobody guesses"

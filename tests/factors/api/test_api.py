@@ -10,7 +10,7 @@ from tests.factors.steps import API, BY_TOTP, code, later, set_up
 from tokens.models import RefreshToken
 from tokens.sessions import factors
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 CHANGES = {
     "an app is begun": lambda browser, **body: post(browser, BY_TOTP, body),

@@ -15,7 +15,7 @@ from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken, SecurityEvent
 from tokens.sessions import factors, requires
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 
 def remove(browser, row=None, **body):

@@ -25,7 +25,7 @@ from tests.tokens.service.threads import in_thread, until_one_waits
 from tests.tokens.web_steps import signed_in_as
 from tokens.models import Device, RefreshToken, SecurityEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 LIST, USERS = "/admin/factors/factorreset/", f"/admin/{User._meta.app_label}/{User._meta.model_name}/"
 REASON = "Lost the phone, see ticket 7"

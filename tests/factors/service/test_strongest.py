@@ -13,7 +13,7 @@ from tests.tokens.web_steps import signed_in_as
 from tokens.models import RefreshToken
 from tokens.protocol.access_tokens import instant
 
-pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.at_length_on("sqlite"), pytest.mark.long]
 
 AGAIN, CODES = "/api/auth/reauthenticate", f"{API}/recovery-codes"
 PAGE = "/account/security/recovery-codes"
