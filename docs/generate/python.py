@@ -79,7 +79,7 @@ def _section(module: ModuleType, name: str) -> str:
 def _fields(found: Any) -> str:
     """Return how a dataclass is made, if its docstring does not list its fields."""
     [node] = ast.parse(inspect.cleandoc("\n" + inspect.getsource(found))).body
-    if not is_dataclass(found) or not isinstance(node, ast.ClassDef) or "\n- " in (found.__doc__ or ""):
+    if not is_dataclass(found) or not isinstance(node, ast.ClassDef) or "\n- " in _cleaned(found):
         return ""
     fields = [ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign)]
     return f"`{found.__name__}({', '.join(fields)})`\n\n"

@@ -46,6 +46,8 @@ def test_a_backend_says_what_its_user_has_proved(user, settings):
     assert codec().loads_expired(client.cookies[ACCESS].value).claims["amr"] == ["pop", "user", "mfa"]
 
 
+@pytest.mark.django_db
+@pytest.mark.only_on("sqlite")
 @pytest.mark.parametrize("example", LIFETIMES, ids=["of NIST", "of your own"])
 def test_the_examples_of_lifetimes_raise_no_warning(example, settings):
     settings.TOKENS = run(example)["TOKENS"]
