@@ -24,7 +24,7 @@ def require_migrated_database(arguments: list[str]) -> None:
 
 def database_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that `explain` explains."""
-    from django.db import DatabaseError, InterfaceError  # As above: only a command that failed needs it.
+    from django.db import DatabaseError, InterfaceError  # Only a command that has failed needs it.
 
     return DatabaseError, InterfaceError
 

@@ -19,7 +19,7 @@ from tokens.api.public import problems
 
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
-    """Answer 413 to a form with too many fields or bytes, and 400 to any other malformed request."""
+    """Answer 413 to a body that is too large, and 400 to any other malformed request."""
     too_large = isinstance(exception, RequestDataTooBig)
     return problems.respond(request, problems.PAYLOAD_TOO_LARGE if too_large else problems.MALFORMED)
 

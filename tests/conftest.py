@@ -2,7 +2,7 @@
 
 A slow test that hardly depends on the database carries the marker ``at_length_on("sqlite")``. It then runs on SQLite
 only when exhaustive tests run. Most tests of pages and endpoints hardly depend on the database either: the default run
-has them on SQLite, and ``-m quick`` has all of them on PostgreSQL. CI does both.
+has them on SQLite, and ``-m quick`` has them on PostgreSQL. CI does both.
 """
 
 import gc
